@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * SHA-256 over libcrypto. */
+#include "base/digest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+
+#include "base/alloc.h"
+#include "base/compiler.h"
+
+struct sha256 {
+    EVP_MD_CTX *ctx;
+};
+
+/* libcrypto fails here only without memory. */
+static void must(int ok)
+{
+    if (!ok)
+        alloc_failed();
+}
+
+struct sha256 *sha256_new(void)
+{
+    struct sha256 *h = xcalloc(1, sizeof(*h));
+    h->ctx = EVP_MD_CTX_new();
+    must(h->ctx && EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL));
+    return h;
+}
+
+void sha256_update(struct sha256 *h, const void *p, size_t n)
+{
+    must(EVP_DigestUpdate(h->ctx, p, n));
+}
+
+void sha256_final_hex(struct sha256 *h, char out[SHA256_HEX + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char md[SHA256_BYTES];
+    must(EVP_DigestFinal_ex(h->ctx, md, NULL));
+    for (size_t i = 0; i < SHA256_BYTES; i++) {
+        out[2 * i] = digits[md[i] >> 4];
+        out[2 * i + 1] = digits[md[i] & 15];
+    }
+    out[SHA256_HEX] = '\0';
+    sha256_free(h);
+}
+
+void sha256_free(struct sha256 *h)
+{
+    if (!h)
+        return;
+    EVP_MD_CTX_free(h->ctx);
+    free(h);
+}
+
+void sha256_hex(struct str data, char out[SHA256_HEX + 1])
+{
+    struct sha256 *h = sha256_new();
+    sha256_update(h, data.ptr, data.len);
+    sha256_final_hex(h, out);
+}
+
+int sha256_file_hex(const char *path, char out[SHA256_HEX + 1], struct error *err)
+{
+    CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_errno(err, errno, "cannot open '%s'", path);
+    enum { CHUNK = 1 << 20 };
+    CLEANUP_FREE char *chunk = xmalloc(CHUNK);
+    struct sha256 *h = sha256_new();
+    for (;;) {
+        ssize_t n = read(fd, chunk, CHUNK);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            int e = errno;
+            sha256_free(h);
+            return error_errno(err, e, "cannot read '%s'", path);
+        }
+        if (n == 0)
+            break;
+        sha256_update(h, chunk, (size_t)n);
+    }
+    sha256_final_hex(h, out);
+    return 0;
+}
