@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The border between a model and the hardware that runs it.
+ *
+ * A model is compiled once into a *plan*: a list of operations over numbered *slots* (activations)
+ * and *weights*. A backend keeps the weights and the KV cache in its own memory and executes the
+ * plan for a *batch*: some tokens of some sequences. The CPU backend is the first; a GPU backend is
+ * another table of the same functions. No file format, no architecture name and no HTTP below here.
+ *
+ * Shapes: a slot is [n_rows][width] f32, row-major, one row a token; n_rows is the batch's n_tokens
+ * before OP_SELECT and n_out behind it. A weight is [rows][cols] in its file type: one row makes one
+ * output value.
+ *
+ * Numerics: weights are used as their exact values, activations stay f32, sums are f32. The result
+ * for one token does not depend on what else is in the batch: every backend adds up each output in
+ * an order fixed by its instruction set level alone, so that a greedy answer is the same alone and
+ * among others, in one piece and in chunks.
+ *
+ * Threads: one thread at a time calls into a backend; it uses its own pool inside.
+ */
+#ifndef ENGINE_BACKEND_BACKEND_H
+#define ENGINE_BACKEND_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "engine/kernels/types.h"
+
+struct backend;
+struct weight; /* a tensor in the backend's memory */
+struct kv;     /* a KV cache in the backend's memory */
+
+/* ---- weights ---- */
+
+struct weight_desc {
+    const char *name;       /* for messages */
+    enum weight_type type;
+    uint32_t rows, cols;    /* a vector (norm, bias) is one row */
+    const void *data;       /* rows * row size bytes, as in the file; checked by the caller */
+};
+
+/* ---- KV cache: pages of KV_PAGE_TOKENS tokens; a sequence has a table of page numbers ---- */
+
+enum { KV_PAGE_TOKENS = 32 };
+
+enum kv_type { KV_F16, KV_F32 };
+
+struct kv_desc {
+    uint32_t n_layers;
+    uint32_t n_pages;
+    enum kv_type type;
+    const uint32_t *n_kv_heads; /* [n_layers] */
+    const uint32_t *head_k;     /* [n_layers] width of a key head */
+    const uint32_t *head_v;     /* [n_layers] width of a value head */
+};
+
+/* ---- the plan ---- */
+
+enum op_kind {
+    OP_EMBED,     /* dst = w[id] * scale                                      (w: [vocab][width]) */
+    OP_RMS_NORM,  /* dst = a / sqrt(mean(a²) + eps) * w, over groups of `head` values (0 = the row);
+                     w has the width of a group, NULL = ones */
+    OP_LAYER_NORM,/* dst = (a - mean) / sqrt(var + eps) * w + bias */
+    OP_MATMUL,    /* dst[r] = Σ_c w[r][c] * a[c] + bias[r]                    (bias may be NULL) */
+    OP_ROPE,      /* dst = a with its heads of `head` values rotated by the token's position; in place
+                     when dst == a */
+    OP_KV_STORE,  /* writes key slot a and value slot b of `layer` at the tokens' positions */
+    OP_ATTENTION, /* dst = softmax(q·Kᵀ * scale) V over the sequence's cache of `layer`; a = q */
+    OP_ADD,       /* dst = a + b */
+    OP_MUL,       /* dst = a * b */
+    OP_SCALE,     /* dst = a * scale */
+    OP_ACT,       /* dst = act(a) */
+    OP_GLU,       /* dst = act(a) * b */
+    OP_SELECT,    /* dst = the rows of a named by batch->out_rows; n_rows becomes n_out */
+    OP_SOFTCAP,   /* dst = cap * tanh(a / cap)                                (cap in scale) */
+};
+
+enum act_kind { ACT_SILU, ACT_GELU_TANH, ACT_GELU_ERF, ACT_RELU };
+
+enum rope_kind {
+    ROPE_ADJACENT, /* pairs (2i, 2i+1): the `llama` family's files */
+    ROPE_HALVES,   /* pairs (i, i + dims/2): "NeoX" */
+};
+
+struct rope_params {
+    enum rope_kind kind;
+    uint32_t dims;          /* leading values of each head that are rotated; the rest is kept */
+    const float *inv_freq;  /* [dims/2], in double computed: freq_base^(-2i/dims), divided by factors
+                               and scaled as the model says; owned by the plan */
+    float mscale;           /* multiplies sin and cos; 1 normally */
+};
+
+struct attention_params {
+    uint32_t n_heads, n_kv_heads, head_k, head_v;
+    float scale;
+    float softcap;    /* 0 = none: cap * tanh(score / cap) */
+    uint32_t window;  /* 0 = none; else keys older than `window` tokens are not seen */
+    bool causal;      /* false: every key of the sequence is seen (embedding models) */
+};
+
+struct op {
+    enum op_kind kind;
+    uint16_t dst, a, b;        /* slot numbers */
+    uint16_t layer;            /* KV_STORE, ATTENTION */
+    const struct weight *w;
+    const struct weight *bias; /* a single row, F32, or NULL */
+    uint32_t head;             /* RMS_NORM groups, ROPE heads */
+    float eps;
+    float scale;
+    enum act_kind act;
+    struct rope_params rope;
+    struct attention_params attn;
+};
+
+struct plan {
+    const struct op *ops;
+    size_t n_ops;
+    const uint32_t *slot_width; /* [n_slots] */
+    uint16_t n_slots;
+    uint16_t out_slot;          /* [n_out][slot_width]: the logits, or embeddings */
+};
+
+/* ---- the batch ---- */
+
+/* One sequence's part: rows first .. first+n-1 of the batch are its tokens at positions
+ * n_past .. n_past+n-1. Its cache is pages[0 .. ceil((n_past+n)/KV_PAGE_TOKENS)). */
+struct batch_seq {
+    int32_t first, n;
+    int32_t n_past;
+    const int32_t *pages;
+};
+
+struct batch {
+    int32_t n_tokens;
+    const int32_t *ids;        /* [n_tokens], checked against the vocabulary by the caller */
+    int32_t n_seqs;
+    const struct batch_seq *seqs;
+    int32_t n_out;
+    const int32_t *out_rows;   /* [n_out] rows whose output is wanted */
+};
+
+/* ---- the table of functions; every entry is required ---- */
+
+struct backend_ops {
+    const char *name; /* "cpu" */
+
+    /* Copies or repacks the tensor; desc->data is not needed afterwards unless *ret_keeps_data. */
+    int (*weight_load)(struct backend *b, const struct weight_desc *desc, struct weight **ret,
+                       bool *ret_keeps_data, struct error *err);
+    void (*weight_free)(struct backend *b, struct weight *w);
+
+    int (*kv_create)(struct backend *b, const struct kv_desc *desc, struct kv **ret,
+                     struct error *err);
+    void (*kv_free)(struct backend *b, struct kv *kv);
+
+    /* Copies page `from` over page `to`, all layers: for a sequence that branches inside a page. */
+    void (*kv_copy_page)(struct backend *b, struct kv *kv, int32_t from, int32_t to);
+
+    /* Runs the plan; writes [n_out][width of out_slot] floats to out. `cancel` (may be NULL) is
+     * looked at between operations: when it turns true the call ends with ERR_CANCELED and the
+     * cache rows of this batch are undefined. */
+    int (*execute)(struct backend *b, const struct plan *plan, struct kv *kv,
+                   const struct batch *batch, float *out, const volatile bool *cancel,
+                   struct error *err);
+
+    /* The same rounding for weights on the host: one row as f32. For tests and for info. */
+    void (*destroy)(struct backend *b);
+};
+
+struct backend {
+    const struct backend_ops *ops;
+};
+
+/* Bytes a KV cache page takes over all layers, both K and V. ERR_TOO_LARGE on overflow. */
+int kv_page_bytes(const struct kv_desc *desc, uint64_t *ret, struct error *err);
+
+/* ---- the CPU backend ---- */
+
+struct backend_cpu_options {
+    uint32_t n_threads; /* 0 = the physical cores this process may use */
+};
+int backend_cpu_create(const struct backend_cpu_options *o, struct backend **ret, struct error *err);
+
+/* "avx512", "avx2", "scalar", …: what the kernel table chose (MR_CPU lowers it). */
+const char *backend_cpu_level(const struct backend *b);
+uint32_t backend_cpu_threads(const struct backend *b);
+
+#endif

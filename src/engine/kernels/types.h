@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Weight types: the element types of GGUF tensors and the layout of their blocks.
+ *
+ * Numbers are those of the GGUF format. A row of a quantised tensor is a whole number of blocks;
+ * all fields little-endian. This header is pure facts: it is shared by the model loader (sizes) and
+ * the kernels (layouts). */
+#ifndef ENGINE_KERNELS_TYPES_H
+#define ENGINE_KERNELS_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum weight_type {
+    WT_F32 = 0,
+    WT_F16 = 1,
+    WT_Q4_0 = 2,
+    WT_Q4_1 = 3,
+    WT_Q5_0 = 6,
+    WT_Q5_1 = 7,
+    WT_Q8_0 = 8,
+    WT_Q8_1 = 9,
+    WT_Q2_K = 10,
+    WT_Q3_K = 11,
+    WT_Q4_K = 12,
+    WT_Q5_K = 13,
+    WT_Q6_K = 14,
+    WT_Q8_K = 15,
+    WT_IQ2_XXS = 16,
+    WT_IQ2_XS = 17,
+    WT_IQ3_XXS = 18,
+    WT_IQ1_S = 19,
+    WT_IQ4_NL = 20,
+    WT_IQ3_S = 21,
+    WT_IQ2_S = 22,
+    WT_IQ4_XS = 23,
+    WT_I8 = 24,
+    WT_I16 = 25,
+    WT_I32 = 26,
+    WT_I64 = 27,
+    WT_F64 = 28,
+    WT_IQ1_M = 29,
+    WT_BF16 = 30,
+    WT_TQ1_0 = 34,
+    WT_TQ2_0 = 35,
+    WT_MXFP4 = 39,
+    WT_NVFP4 = 40,
+    WT_COUNT = 41,
+};
+
+struct weight_type_info {
+    const char *name;     /* "Q4_K" */
+    uint32_t block_items; /* elements in a block; 1 for plain types */
+    uint32_t block_bytes;
+    bool can_compute;     /* this engine has kernels for it */
+};
+
+/* NULL for a number that names no type (holes in the enumeration, or beyond it). */
+const struct weight_type_info *weight_type_info(uint32_t type);
+
+/* ---- block layouts of the types with kernels; sizes are pinned by static_assert in types.c ---- */
+
+enum { QK = 32, QK_K = 256 };
+
+struct block_q4_0 { /* w = d * (q - 8); low nibbles are items 0..15, high ones 16..31 */
+    uint16_t d;     /* f16 */
+    uint8_t qs[QK / 2];
+};
+struct block_q8_0 { /* w = d * q */
+    uint16_t d;
+    int8_t qs[QK];
+};
+struct block_q4_k { /* w = d*sc*q - dmin*m, 8 sub-blocks of 32 with 6-bit sc, m */
+    uint16_t d, dmin;
+    uint8_t scales[12];
+    uint8_t qs[QK_K / 2];
+};
+struct block_q5_k { /* as q4_k with a fifth bit in qh */
+    uint16_t d, dmin;
+    uint8_t scales[12];
+    uint8_t qh[QK_K / 8];
+    uint8_t qs[QK_K / 2];
+};
+struct block_q6_k { /* w = d * sc * (q - 32), 16 sub-blocks of 16 with 8-bit sc */
+    uint8_t ql[QK_K / 2];
+    uint8_t qh[QK_K / 4];
+    int8_t scales[QK_K / 16];
+    uint16_t d;
+};
+
+#endif

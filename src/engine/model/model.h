@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A loaded model: a GGUF file, the descriptor read from it, its weights on a backend and the plan
+ * that computes it. It holds no conversation: sequences and their caches belong to engine/run.
+ *
+ *     struct model *m;
+ *     model_load("m.gguf", &(struct model_options){...}, &m, err);
+ *     struct kv *kv;
+ *     model_kv_create(m, n_pages, KV_F16, &kv, err);
+ *     model_eval(m, kv, &batch, logits, NULL, err);
+ *
+ * A file that is not exactly what its header promises is refused here, with a sentence that names
+ * the key or the tensor; an unknown architecture is refused by name before a weight is read.
+ *
+ * Threads: one thread at a time, as the backend.
+ */
+#ifndef ENGINE_MODEL_MODEL_H
+#define ENGINE_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "engine/backend/backend.h"
+#include "engine/model/descriptor.h"
+#include "gguf/gguf.h"
+
+struct model;
+
+struct model_options {
+    uint32_t n_threads; /* 0 = default */
+};
+
+/* `path`: a .gguf file, or the first of its parts NAME-00001-of-000NN.gguf. */
+int model_load(const char *path, const struct model_options *o, struct model **ret,
+               struct error *err);
+void model_free(struct model *m); /* NULL is fine */
+
+const struct descriptor *model_descriptor(const struct model *m);
+const struct gguf *model_gguf(const struct model *m); /* metadata stays readable */
+struct backend *model_backend(const struct model *m);
+
+/* A KV cache of n_pages pages of KV_PAGE_TOKENS tokens; freed with model_kv_free. */
+int model_kv_create(struct model *m, uint32_t n_pages, enum kv_type type, struct kv **ret,
+                    struct error *err);
+void model_kv_free(struct model *m, struct kv *kv);
+/* Bytes per token of context with this cache type. */
+uint64_t model_kv_token_bytes(const struct model *m, enum kv_type type);
+/* Bytes of weights held in memory. */
+uint64_t model_weight_bytes(const struct model *m);
+
+/* out: [batch->n_out][n_vocab] raw logits. Token ids out of range are ERR_INVALID. */
+int model_eval(struct model *m, struct kv *kv, const struct batch *batch, float *out,
+               const volatile bool *cancel, struct error *err);
+
+#endif
