@@ -23,6 +23,8 @@
 #define ATTR_NORETURN __attribute__((noreturn))
 #define ATTR_UNUSED __attribute__((unused))
 #define ATTR_ALIGNED(n) __attribute__((aligned(n)))
+#define ATTR_PACKED __attribute__((packed))
+#define ATTR_INLINE inline __attribute__((always_inline))
 #define ATTR_FALLTHROUGH __attribute__((fallthrough))
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
