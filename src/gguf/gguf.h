@@ -38,6 +38,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
 
@@ -67,6 +68,7 @@ int gguf_open(const char *path, unsigned flags, struct gguf **ret, struct error 
 int gguf_open_bytes(const void *data, size_t size, unsigned flags, struct gguf **ret,
                     struct error *err);
 void gguf_free(struct gguf *g); /* NULL is fine */
+DEFINE_CLEANUP(gguf, struct gguf, gguf_free);
 
 uint32_t gguf_version(const struct gguf *g);
 uint32_t gguf_alignment(const struct gguf *g);

@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
 
@@ -29,6 +30,7 @@ struct gguf_writer;
 
 struct gguf_writer *gguf_writer_new(void);
 void gguf_writer_free(struct gguf_writer *w); /* removes an unfinished file; NULL is fine */
+DEFINE_CLEANUP(gguf_writer, struct gguf_writer, gguf_writer_free);
 
 /* ---- metadata: a key may be written once ---- */
 void gguf_writer_u16(struct gguf_writer *w, const char *key, uint16_t v);
