@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/compiler.h"
@@ -292,4 +294,16 @@ const struct gguf_tensor *gguf_tensor_find(const struct gguf *g, struct str name
 {
     size_t i = gguf__names_find(g->tensor_names, g->n_tensors, name);
     return i == SIZE_MAX ? NULL : &g->tensors[i];
+}
+
+void gguf_tensor_unneeded(const struct gguf *g, const struct gguf_tensor *t)
+{
+    if (!t->data || !g->parts[t->part].map.data)
+        return;
+    /* Whole pages only: those at both ends may hold a neighbour's data too. */
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = ((uintptr_t)t->data + page - 1) / page * page;
+    uintptr_t to = ((uintptr_t)t->data + t->bytes) / page * page;
+    if (from < to)
+        madvise((void *)from, to - from, MADV_DONTNEED);
 }

@@ -167,4 +167,8 @@ size_t gguf_n_tensors(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i);
 const struct gguf_tensor *gguf_tensor_find(const struct gguf *g, struct str name); /* or NULL */
 
+/* The data of this tensor is not needed soon: its pages leave this process's memory and are read
+ * from the file again when touched. Does nothing for bytes in memory. */
+void gguf_tensor_unneeded(const struct gguf *g, const struct gguf_tensor *t);
+
 #endif

@@ -67,7 +67,7 @@ static int bad_bool(struct str key, struct error *err)
 static int cut_off(struct str key, struct error *err)
 {
     return error_set(err, ERR_CORRUPT,
-                     "key '%.*s': its value reaches behind the end of the file; "
+                     "key '%.*s': its value reaches beyond the end of the file; "
                      "the file is damaged or was cut off",
                      GGUF_NAME_ARG(key));
 }
@@ -81,7 +81,7 @@ static int skip_items(struct cursor *c, struct str key, uint32_t type, uint64_t 
         if (n > c->left / size)
             return error_set(err, ERR_CORRUPT,
                              "key '%.*s': an array of %" PRIu64
-                             " items reaches behind the end of the file",
+                             " items reaches beyond the end of the file",
                              GGUF_NAME_ARG(key), n);
         if (type == GGUF_BOOL)
             for (uint64_t i = 0; i < n; i++)
@@ -94,14 +94,14 @@ static int skip_items(struct cursor *c, struct str key, uint32_t type, uint64_t 
         if (n > c->left / 8)
             return error_set(err, ERR_CORRUPT,
                              "key '%.*s': an array of %" PRIu64
-                             " strings reaches behind the end of the file",
+                             " strings reaches beyond the end of the file",
                              GGUF_NAME_ARG(key), n);
         for (uint64_t i = 0; i < n; i++) {
             struct str s;
             if (!take_string(c, &s))
                 return error_set(err, ERR_CORRUPT,
                                  "key '%.*s': string %" PRIu64
-                                 " of its array reaches behind the end of the file",
+                                 " of its array reaches beyond the end of the file",
                                  GGUF_NAME_ARG(key), i);
         }
         return 0;
@@ -175,7 +175,7 @@ static int parse_kvs(struct gguf_part *p, struct cursor *c, uint64_t n, struct e
         if (!take_string(c, &kv->key))
             return error_set(err, ERR_CORRUPT,
                              "key %" PRIu64 " of %" PRIu64
-                             ": its name reaches behind the end of the file",
+                             ": its name reaches beyond the end of the file",
                              i + 1, n);
         if (kv->key.len == 0 || kv->key.len > GGUF_MAX_KEY)
             return error_set(err, ERR_CORRUPT,
@@ -228,7 +228,7 @@ static int parse_tensor(struct gguf_part *p, struct cursor *c, uint64_t i, uint6
     if (!take_string(c, &t->name))
         return error_set(err, ERR_CORRUPT,
                          "tensor %" PRIu64 " of %" PRIu64
-                         ": its name reaches behind the end of the file",
+                         ": its name reaches beyond the end of the file",
                          i + 1, n);
     if (t->name.len == 0 || t->name.len > GGUF_MAX_NAME)
         return error_set(err, ERR_CORRUPT,
@@ -294,7 +294,7 @@ static int place_tensors(struct gguf_part *p, struct error *err)
         if (add_overflows(t->offset, t->bytes, &end) || end > have)
             return error_set(err, ERR_CORRUPT,
                              "tensor '%.*s': %" PRIu64 " bytes at offset %" PRIu64
-                             " reach behind the end of the file, which has %" PRIu64
+                             " reach beyond the end of the file, which has %" PRIu64
                              " bytes of tensor data; it is damaged or was cut off",
                              GGUF_NAME_ARG(t->name), t->bytes, t->offset, have);
         t->data = p->data + p->data_start + t->offset;
@@ -351,6 +351,19 @@ static int check_version(uint32_t version, struct error *err)
                      version);
 }
 
+/* The bytes between the directory and the data are zero in every file a tool writes; anything else
+ * means that the counts in the header are wrong. */
+static int check_padding(const struct gguf_part *p, uint64_t header, struct error *err)
+{
+    for (uint64_t i = header; i < p->data_start && i < p->size; i++)
+        if (p->data[i] != 0)
+            return error_set(err, ERR_CORRUPT,
+                             "the padding behind the list of %zu tensors is not zero; the tensor "
+                             "count is wrong or the file is damaged",
+                             p->n_tensors);
+    return 0;
+}
+
 int gguf__part_parse(struct gguf_part *p, unsigned flags, struct error *err)
 {
     struct cursor c = {p->data, p->size};
@@ -378,7 +391,8 @@ int gguf__part_parse(struct gguf_part *p, unsigned flags, struct error *err)
     p->data_start = (header + p->alignment - 1) / p->alignment * p->alignment;
     if (flags & GGUF_HEADER_ONLY)
         return 0;
-    return place_tensors(p, err);
+    r = check_padding(p, header, err);
+    return r < 0 ? r : place_tensors(p, err);
 }
 
 void gguf__part_release(struct gguf_part *p)
