@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/compiler.h"
+
 enum weight_type {
     WT_F32 = 0,
     WT_F16 = 1,
@@ -59,34 +61,105 @@ struct weight_type_info {
 /* NULL for a number that names no type (holes in the enumeration, or beyond it). */
 const struct weight_type_info *weight_type_info(uint32_t type);
 
-/* ---- block layouts of the types with kernels; sizes are pinned by static_assert in types.c ---- */
+/* Bytes of a row of `cols` elements; false when cols is no whole number of blocks or the type is
+ * unknown. Cannot overflow: cols is 32 bits. */
+bool weight_row_bytes(uint32_t type, uint32_t cols, uint64_t *ret);
+
+/* ---- block layouts of the types with kernels; sizes are pinned by static_assert in types.c ----
+ *
+ * Packed: a block may lie at any address of a mapped file. d, dmin, m are f16. */
 
 enum { QK = 32, QK_K = 256 };
 
 struct block_q4_0 { /* w = d * (q - 8); low nibbles are items 0..15, high ones 16..31 */
-    uint16_t d;     /* f16 */
+    uint16_t d;
     uint8_t qs[QK / 2];
-};
+} ATTR_PACKED;
+
+struct block_q4_1 { /* w = d * q + m */
+    uint16_t d, m;
+    uint8_t qs[QK / 2];
+} ATTR_PACKED;
+
+struct block_q5_0 { /* w = d * (q - 16); nibbles as q4_0, bit i of qh is the fifth bit of item i */
+    uint16_t d;
+    uint8_t qh[4];
+    uint8_t qs[QK / 2];
+} ATTR_PACKED;
+
+struct block_q5_1 { /* w = d * q + m */
+    uint16_t d, m;
+    uint8_t qh[4];
+    uint8_t qs[QK / 2];
+} ATTR_PACKED;
+
 struct block_q8_0 { /* w = d * q */
     uint16_t d;
     int8_t qs[QK];
-};
-struct block_q4_k { /* w = d*sc*q - dmin*m, 8 sub-blocks of 32 with 6-bit sc, m */
+} ATTR_PACKED;
+
+struct block_q2_k { /* w = d*sc*q - dmin*m, 16 sub-blocks of 16: sc low, m high nibble of scales;
+                       byte l of 32 holds items l, l+32, l+64, l+96 of its half, lowest bits first */
+    uint8_t scales[QK_K / 16];
+    uint8_t qs[QK_K / 4];
+    uint16_t d, dmin;
+} ATTR_PACKED;
+
+struct block_q3_k { /* w = d * (sc - 32) * (q - 4), 16 sub-blocks of 16 with 6-bit sc; low two bits
+                       of q in qs as q2_k, bit g of hmask[l] is the third of item 32*g + l */
+    uint8_t hmask[QK_K / 8];
+    uint8_t qs[QK_K / 4];
+    uint8_t scales[12];
+    uint16_t d;
+} ATTR_PACKED;
+
+struct block_q4_k { /* w = d*sc*q - dmin*m, 8 sub-blocks of 32 with 6-bit sc, m; each 32 bytes of qs
+                       are two sub-blocks, low nibbles first */
     uint16_t d, dmin;
     uint8_t scales[12];
     uint8_t qs[QK_K / 2];
-};
-struct block_q5_k { /* as q4_k with a fifth bit in qh */
+} ATTR_PACKED;
+
+struct block_q5_k { /* as q4_k; bit g of qh[l] is the fifth bit of item 32*g + l */
     uint16_t d, dmin;
     uint8_t scales[12];
     uint8_t qh[QK_K / 8];
     uint8_t qs[QK_K / 2];
-};
+} ATTR_PACKED;
+
 struct block_q6_k { /* w = d * sc * (q - 32), 16 sub-blocks of 16 with 8-bit sc */
     uint8_t ql[QK_K / 2];
     uint8_t qh[QK_K / 4];
     int8_t scales[QK_K / 16];
     uint16_t d;
-};
+} ATTR_PACKED;
+
+struct block_iq4_nl { /* w = d * iq4_values[q]; nibbles as q4_0 */
+    uint16_t d;
+    uint8_t qs[QK / 2];
+} ATTR_PACKED;
+
+struct block_iq4_xs { /* w = d * (sc - 32) * iq4_values[q], 8 sub-blocks of 32, each as iq4_nl */
+    uint16_t d;
+    uint16_t scales_h; /* two high bits of each sc */
+    uint8_t scales_l[QK_K / 64];
+    uint8_t qs[QK_K / 2];
+} ATTR_PACKED;
+
+struct block_tq1_0 { /* w = d * (t - 1), t ternary digits: five in a byte of qs, four in one of qh */
+    uint8_t qs[48];
+    uint8_t qh[4];
+    uint16_t d;
+} ATTR_PACKED;
+
+struct block_tq2_0 { /* w = d * (q - 1), two bits each, in halves of 128 as q2_k */
+    uint8_t qs[QK_K / 4];
+    uint16_t d;
+} ATTR_PACKED;
+
+struct block_mxfp4 { /* w = 2^(e - 128) * mxfp4_values[q]; nibbles as q4_0 */
+    uint8_t e;
+    uint8_t qs[QK / 2];
+} ATTR_PACKED;
 
 #endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Checks a plan and a batch against each other before anything runs, so that the executor's loops can
+ * trust every size and number. A mistake here is one of the plan builder or the batcher: ERR_INTERNAL
+ * names the operation. */
+#include <inttypes.h>
+
+#include "engine/backend/cpu/cpu.h"
+
+static const char *const op_names[] = {
+    [OP_EMBED] = "embed",         [OP_RMS_NORM] = "rms_norm",   [OP_LAYER_NORM] = "layer_norm",
+    [OP_MATMUL] = "matmul",       [OP_ROPE] = "rope",           [OP_KV_STORE] = "kv_store",
+    [OP_ATTENTION] = "attention", [OP_ADD] = "add",             [OP_MUL] = "mul",
+    [OP_SCALE] = "scale",         [OP_ACT] = "act",             [OP_GLU] = "glu",
+    [OP_SELECT] = "select",       [OP_SOFTCAP] = "softcap",
+};
+
+int check_batch(const struct plan *plan, const struct kv *kv, const struct batch *batch,
+                struct error *err)
+{
+    (void)plan;
+    if (batch->n_tokens < 0 || batch->n_seqs < 0 || batch->n_out < 0)
+        return error_set(err, ERR_INTERNAL, "batch with a negative count");
+    int64_t next = 0;
+    for (int32_t i = 0; i < batch->n_seqs; i++) {
+        const struct batch_seq *s = &batch->seqs[i];
+        if (s->first != next || s->n <= 0 || s->n > batch->n_tokens - s->first)
+            return error_set(err, ERR_INTERNAL,
+                             "batch: sequence %" PRId32 " has rows %" PRId32 "+%" PRId32
+                             ", expected to start at %" PRId64 " of %" PRId32,
+                             i, s->first, s->n, next, batch->n_tokens);
+        if (s->n_past < 0 || s->n_past > INT32_MAX - s->n)
+            return error_set(err, ERR_INTERNAL, "batch: sequence %" PRId32 " at position %" PRId32,
+                             i, s->n_past);
+        next += s->n;
+        int32_t n_pages = kv ? (s->n_past + s->n - 1) / KV_PAGE_TOKENS + 1 : 0;
+        for (int32_t p = 0; p < n_pages; p++) {
+            if (s->pages[p] < 0 || (uint32_t)s->pages[p] >= kv->n_pages)
+                return error_set(err, ERR_INTERNAL,
+                                 "batch: sequence %" PRId32 " has page %" PRId32 " of %u", i,
+                                 s->pages[p], kv->n_pages);
+        }
+    }
+    if (next != batch->n_tokens)
+        return error_set(err, ERR_INTERNAL, "batch: sequences cover %" PRId64 " of %" PRId32 " rows",
+                         next, batch->n_tokens);
+    for (int32_t i = 0; i < batch->n_out; i++) {
+        if (batch->out_rows[i] < 0 || batch->out_rows[i] >= batch->n_tokens)
+            return error_set(err, ERR_INTERNAL, "batch: output row %" PRId32 " of %" PRId32,
+                             batch->out_rows[i], batch->n_tokens);
+    }
+    return 0;
+}
+
+/* What one operation is checked against. */
+struct check {
+    const struct plan *plan;
+    const struct kv *kv;
+    const struct batch *batch;
+    uint32_t n_tokens;
+};
+
+static bool is_vector(const struct weight *w, uint32_t n)
+{
+    return !w || (w->owned && w->cols == n);
+}
+
+static bool check_kv_shape(const struct check *c, const struct op *op, uint32_t heads, uint32_t k,
+                           uint32_t v)
+{
+    const struct kv *kv = c->kv;
+    return kv && op->layer < kv->n_layers && kv->n_kv_heads[op->layer] == heads &&
+           kv->head_k[op->layer] == k && kv->head_v[op->layer] == v;
+}
+
+/* NULL, or what is wrong. `a`, `b`, `dst` are the slots' widths, `rows` the rows of slot a. */
+static const char *check_op(const struct check *c, const struct op *op, uint32_t rows)
+{
+    const uint32_t *width = c->plan->slot_width;
+    uint64_t a = width[op->a], b = width[op->b], dst = width[op->dst];
+    uint32_t group = op->head ? op->head : (uint32_t)a;
+    const struct attention_params *p = &op->attn;
+
+    switch (op->kind) {
+    case OP_EMBED:
+        if (!op->w || op->w->cols != dst)
+            return "the table's rows do not fit the slot";
+        for (int32_t i = 0; i < c->batch->n_tokens; i++) {
+            if (c->batch->ids[i] < 0 || (uint32_t)c->batch->ids[i] >= op->w->rows)
+                return "a token id is outside the table";
+        }
+        return NULL;
+    case OP_RMS_NORM:
+        return dst != a || a % group != 0 || !is_vector(op->w, group) ? "widths differ" : NULL;
+    case OP_LAYER_NORM:
+        return dst != a || !is_vector(op->w, (uint32_t)a) || !is_vector(op->bias, (uint32_t)a)
+                   ? "widths differ"
+                   : NULL;
+    case OP_MATMUL:
+        if (!op->w || op->w->cols != a || op->w->rows != dst || !is_vector(op->bias, op->w->rows))
+            return "the weight does not fit the slots";
+        return op->dst == op->a ? "it cannot work in place" : NULL;
+    case OP_ROPE:
+        if (dst != a || op->head == 0 || a % op->head != 0)
+            return "the slots do not hold whole heads";
+        if (op->rope.dims % 2 != 0 || op->rope.dims > op->head || !op->rope.inv_freq)
+            return "the rotated width does not fit the heads";
+        return rows != c->n_tokens ? "its rows have no positions any more" : NULL;
+    case OP_KV_STORE:
+        if (!c->kv || op->layer >= c->kv->n_layers ||
+            a != (uint64_t)c->kv->n_kv_heads[op->layer] * c->kv->head_k[op->layer] ||
+            b != (uint64_t)c->kv->n_kv_heads[op->layer] * c->kv->head_v[op->layer])
+            return "the slots do not fit the cache";
+        return rows != c->n_tokens ? "its rows have no positions any more" : NULL;
+    case OP_ATTENTION:
+        if (!check_kv_shape(c, op, p->n_kv_heads, p->head_k, p->head_v))
+            return "the heads do not fit the cache";
+        if (p->n_kv_heads == 0 || p->n_heads % p->n_kv_heads != 0 ||
+            a != (uint64_t)p->n_heads * p->head_k || dst != (uint64_t)p->n_heads * p->head_v)
+            return "the slots do not hold whole heads";
+        if (op->dst == op->a)
+            return "it cannot work in place";
+        return rows != c->n_tokens ? "its rows have no positions any more" : NULL;
+    case OP_ADD:
+    case OP_MUL:
+    case OP_GLU:
+        return dst != a || b != a ? "widths differ" : NULL;
+    case OP_SCALE:
+    case OP_ACT:
+    case OP_SOFTCAP:
+        return dst != a ? "widths differ" : NULL;
+    case OP_SELECT:
+        if (dst != a || op->dst == op->a)
+            return "it needs two slots of the same width";
+        return rows != c->n_tokens ? "its rows were selected before" : NULL;
+    }
+    return "no such operation";
+}
+
+static bool reads_a(enum op_kind kind)
+{
+    return kind != OP_EMBED;
+}
+
+static bool reads_b(enum op_kind kind)
+{
+    return kind == OP_KV_STORE || kind == OP_ADD || kind == OP_MUL || kind == OP_GLU;
+}
+
+int check_plan(const struct plan *plan, const struct kv *kv, const struct batch *batch,
+               uint32_t *op_rows, uint32_t *slot_rows, struct error *err)
+{
+    const struct check c = {plan, kv, batch, (uint32_t)batch->n_tokens};
+    uint32_t n_out = (uint32_t)batch->n_out;
+    const uint32_t unset = UINT32_MAX;
+
+    /* rows_now: what a slot holds at this point of the plan. It stands in the second half of
+     * slot_rows. */
+    uint32_t *rows_now = slot_rows + plan->n_slots;
+    for (size_t s = 0; s < plan->n_slots; s++) {
+        slot_rows[s] = 0;
+        rows_now[s] = unset;
+    }
+    for (size_t i = 0; i < plan->n_ops; i++) {
+        const struct op *op = &plan->ops[i];
+        const char *wrong = NULL;
+        uint32_t rows = c.n_tokens;
+        if (op->dst >= plan->n_slots || op->a >= plan->n_slots || op->b >= plan->n_slots)
+            wrong = "no such slot";
+        else if (reads_a(op->kind) && rows_now[op->a] == unset)
+            wrong = "it reads a slot that nothing has written";
+        else if (reads_b(op->kind) && rows_now[op->b] != rows_now[op->a])
+            wrong = "its inputs have different numbers of rows";
+        if (!wrong) {
+            rows = reads_a(op->kind) ? rows_now[op->a] : c.n_tokens;
+            wrong = check_op(&c, op, rows);
+        }
+        if (wrong)
+            return error_set(err, ERR_INTERNAL, "operation %zu of the plan (%s): %s", i,
+                             (size_t)op->kind < ARRAY_LEN(op_names) ? op_names[op->kind] : "?",
+                             wrong);
+        op_rows[i] = rows;
+        if (op->kind == OP_KV_STORE)
+            continue;
+        rows_now[op->dst] = op->kind == OP_SELECT ? n_out : rows;
+        slot_rows[op->dst] = MAX(slot_rows[op->dst], rows_now[op->dst]);
+    }
+    if (plan->out_slot >= plan->n_slots || rows_now[plan->out_slot] != n_out)
+        return error_set(err, ERR_INTERNAL, "the plan's output slot %u does not hold the %u output rows",
+                         plan->out_slot, n_out);
+    return 0;
+}

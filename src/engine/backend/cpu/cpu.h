@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside the CPU backend: its state and the parts of its executor. */
+#ifndef ENGINE_BACKEND_CPU_CPU_H
+#define ENGINE_BACKEND_CPU_CPU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/backend/backend.h"
+#include "engine/backend/cpu/pool.h"
+#include "engine/kernels/kernels.h"
+
+struct weight {
+    enum weight_type type;
+    uint32_t rows, cols;
+    size_t row_bytes;
+    const unsigned char *data; /* the caller's, or `owned` */
+    float *owned;
+};
+
+/* Pages lie one after the other; in a page, the layers; in a layer, the keys of each head as
+ * [head_k][KV_PAGE_TOKENS] (transposed: see ATTN_TILE), then the values of each head as
+ * [KV_PAGE_TOKENS][head_v]. */
+struct kv {
+    enum kv_type type;
+    size_t item_bytes;
+    uint32_t n_layers, n_pages;
+    uint32_t *n_kv_heads, *head_k, *head_v; /* [n_layers] */
+    size_t *layer_at;                       /* [n_layers] offset in a page */
+    size_t page_bytes;
+    size_t map_bytes;
+    unsigned char *map;
+};
+
+/* A float array that grows and never shrinks; its content is not kept. */
+struct scratch {
+    float *data;
+    size_t cap;
+};
+
+/* cos and sin of a batch's positions for one set of rope parameters. */
+struct rope_table {
+    const float *inv_freq; /* NULL: this table is free */
+    uint32_t dims;
+    float mscale;
+    struct scratch cos_sin; /* [n_tokens][2][dims/2] */
+};
+
+/* Some tokens of one sequence, for attention. */
+struct query_chunk {
+    const struct batch_seq *seq;
+    uint32_t first, n; /* within the sequence's part */
+};
+
+enum { ROPE_TABLES = 4, QUERY_CHUNK = 16 };
+
+struct backend_cpu {
+    struct backend base;
+    struct kernels k;
+    struct pool *pool;
+    uint32_t n_threads;
+
+    /* grown by need, reused by every batch */
+    struct scratch *slots;
+    size_t n_slots;
+    struct scratch *thread_scratch; /* [n_threads] */
+    int32_t *positions;             /* [cap_tokens] */
+    struct query_chunk *chunks;     /* [cap_tokens] */
+    size_t cap_tokens;
+    uint32_t *op_rows; /* [cap_ops] rows that each operation reads */
+    size_t cap_ops;
+    struct rope_table rope[ROPE_TABLES];
+};
+
+/* One call of execute(). */
+struct run {
+    struct backend_cpu *b;
+    const struct plan *plan;
+    struct kv *kv;
+    const struct batch *batch;
+    const volatile bool *cancel;
+    float **slot;       /* [n_slots] rows of the slot's width */
+    size_t n_chunks;
+    unsigned rope_next; /* table to overwrite next */
+};
+
+static inline bool run_canceled(const struct run *run)
+{
+    return run->cancel && *run->cancel;
+}
+
+static inline struct backend_cpu *backend_cpu_of(struct backend *b)
+{
+    return (struct backend_cpu *)(void *)b;
+}
+
+/* Room for n floats; ERR_NOMEM names `what`. */
+int scratch_reserve(struct scratch *s, uint64_t n, const char *what, struct error *err);
+void scratch_release(struct scratch *s);
+
+/* weight.c */
+int cpu_weight_load(struct backend *b, const struct weight_desc *desc, struct weight **ret,
+                    bool *ret_keeps_data, struct error *err);
+void cpu_weight_free(struct backend *b, struct weight *w);
+/* The values of a weight of one row, which is always kept as f32; NULL for NULL. */
+const float *weight_vector(const struct weight *w);
+
+/* kv_cache.c */
+int cpu_kv_create(struct backend *b, const struct kv_desc *desc, struct kv **ret,
+                  struct error *err);
+void cpu_kv_free(struct backend *b, struct kv *kv);
+void cpu_kv_copy_page(struct backend *b, struct kv *kv, int32_t from, int32_t to);
+unsigned char *kv_keys(const struct kv *kv, int32_t page, uint32_t layer, uint32_t head);
+unsigned char *kv_values(const struct kv *kv, int32_t page, uint32_t layer, uint32_t head);
+
+/* check.c: whether plan and batch fit together, before anything is touched. Fills op_rows and, for
+ * each slot, the most rows it ever holds (slot_rows [n_slots]). */
+int check_batch(const struct plan *plan, const struct kv *kv, const struct batch *batch,
+                struct error *err);
+int check_plan(const struct plan *plan, const struct kv *kv, const struct batch *batch,
+               uint32_t *op_rows, uint32_t *slot_rows, struct error *err);
+
+/* execute.c */
+int cpu_execute(struct backend *b, const struct plan *plan, struct kv *kv,
+                const struct batch *batch, float *out, const volatile bool *cancel,
+                struct error *err);
+
+/* matmul.c */
+void run_matmul(struct run *run, const struct op *op, uint32_t n_rows);
+uint64_t matmul_scratch(const struct backend_cpu *b, const struct weight *w, uint32_t n_rows);
+
+/* attention.c */
+void run_kv_store(struct run *run, const struct op *op);
+void run_attention(struct run *run, const struct op *op);
+uint64_t attention_scratch(const struct attention_params *p);
+
+/* rope.c */
+int run_rope(struct run *run, const struct op *op, struct error *err);
+
+#endif

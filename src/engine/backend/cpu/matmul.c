@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * dst[t][r] = Σ_c w[r][c] * a[t][c] + bias[r].
+ *
+ * Few vectors (decoding): the packed rows are multiplied as they stream in. Many (a prompt): a panel
+ * of rows that fits the second-level cache is dequantised once and used for all vectors. Both give
+ * the same bits (kernels.h). Threads take parts of the rows. */
+#include "engine/backend/cpu/cpu.h"
+
+enum {
+    PANEL_ROWS_MAX = 64,
+    PANEL_FLOATS = 64 * 1024, /* 256 KiB: what a panel may take of the second-level cache */
+    ROWS_MULTIPLE = 4,        /* kernels like whole groups of rows */
+    PART_BYTES = 64 * 1024,   /* packed weights of a part when decoding */
+};
+
+struct matmul_job {
+    struct run *run;
+    const struct weight *w;
+    const float *bias;
+    const float *x;
+    size_t x_stride, n_x;
+    float *y;
+    size_t y_stride;
+    size_t panel_rows; /* 0: no panel, the kernel reads the packed rows */
+};
+
+static size_t panel_rows(uint32_t cols)
+{
+    size_t rows = PANEL_FLOATS / (size_t)cols / ROWS_MULTIPLE * ROWS_MULTIPLE;
+    return MIN(MAX(rows, ROWS_MULTIPLE), PANEL_ROWS_MAX);
+}
+
+static bool needs_panel(const struct backend_cpu *b, const struct weight *w, uint32_t n_x)
+{
+    if (w->type == WT_F32)
+        return false;
+    return n_x > b->k.dot_max_x || !b->k.weight[w->type].dot;
+}
+
+uint64_t matmul_scratch(const struct backend_cpu *b, const struct weight *w, uint32_t n_rows)
+{
+    return needs_panel(b, w, n_rows) ? (uint64_t)panel_rows(w->cols) * w->cols : 0;
+}
+
+static void panel_dot(const struct matmul_job *j, size_t begin, size_t end, float *panel)
+{
+    const struct kernels *k = &j->run->b->k;
+    const struct weight *w = j->w;
+    for (size_t row = begin; row < end; row += j->panel_rows) {
+        size_t n = MIN(j->panel_rows, end - row);
+        for (size_t i = 0; i < n; i++)
+            k->weight[w->type].dequant(w->data + (row + i) * w->row_bytes, panel + i * w->cols,
+                                       w->cols);
+        k->weight[WT_F32].dot(panel, w->cols * sizeof(float), n, j->x, j->x_stride, j->n_x, w->cols,
+                              j->y + row, j->y_stride);
+    }
+}
+
+static void matmul_part(void *arg, size_t begin, size_t end, uint32_t thread)
+{
+    const struct matmul_job *j = arg;
+    const struct backend_cpu *b = j->run->b;
+    const struct weight *w = j->w;
+    if (run_canceled(j->run))
+        return;
+    if (j->panel_rows)
+        panel_dot(j, begin, end, b->thread_scratch[thread].data);
+    else
+        b->k.weight[w->type].dot(w->data + begin * w->row_bytes, w->row_bytes, end - begin, j->x,
+                                 j->x_stride, j->n_x, w->cols, j->y + begin, j->y_stride);
+    if (!j->bias)
+        return;
+    for (size_t t = 0; t < j->n_x; t++)
+        for (size_t r = begin; r < end; r++)
+            j->y[t * j->y_stride + r] += j->bias[r];
+}
+
+void run_matmul(struct run *run, const struct op *op, uint32_t n_rows)
+{
+    const struct weight *w = op->w;
+    struct matmul_job job = {
+        .run = run,
+        .w = w,
+        .bias = weight_vector(op->bias),
+        .x = run->slot[op->a],
+        .x_stride = w->cols,
+        .n_x = n_rows,
+        .y = run->slot[op->dst],
+        .y_stride = w->rows,
+        .panel_rows = needs_panel(run->b, w, n_rows) ? panel_rows(w->cols) : 0,
+    };
+    size_t part = job.panel_rows;
+    if (!part)
+        part = n_rows <= run->b->k.dot_max_x ? PART_BYTES / w->row_bytes : panel_rows(w->cols);
+    /* Enough parts for the threads to share evenly, but no smaller than a group of rows. */
+    part = MIN(part, (size_t)w->rows / (4 * (size_t)run->b->n_threads));
+    part = MAX(part / ROWS_MULTIPLE * ROWS_MULTIPLE, ROWS_MULTIPLE);
+    pool_run(run->b->pool, w->rows, part, matmul_part, &job);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside the kernels only: the levels' fill functions, and facts that several levels share. */
+#ifndef ENGINE_KERNELS_KERNELS_INTERNAL_H
+#define ENGINE_KERNELS_KERNELS_INTERNAL_H
+
+#include "engine/kernels/kernels.h"
+
+/* Each puts its level's functions over what the table holds. */
+void kernels__fill_scalar(struct kernels *k);
+void kernels__fill_avx2(struct kernels *k);
+void kernels__fill_avx512(struct kernels *k);
+void kernels__fill_neon(struct kernels *k);
+
+/* What an item of the table types means. */
+extern const int8_t kernels__iq4_values[16];
+extern const int8_t kernels__mxfp4_values[16];
+
+/* The 6-bit scale and minimum of sub-block j of q4_k and q5_k: the first four lie in the low bits of
+ * bytes 0-3 and 4-7; the others have four bits in bytes 8-11 and two in the top of bytes 0-7. */
+static inline void k4_scale_min(const uint8_t *s, size_t j, uint8_t *ret_scale, uint8_t *ret_min)
+{
+    if (j < 4) {
+        *ret_scale = s[j] & 63;
+        *ret_min = s[j + 4] & 63;
+    } else {
+        *ret_scale = (uint8_t)((s[j + 4] & 15) | ((s[j - 4] >> 6) << 4));
+        *ret_min = (uint8_t)((s[j + 4] >> 4) | ((s[j] >> 6) << 4));
+    }
+}
+
+#endif
