@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One row per architecture. */
+#include "engine/model/arch.h"
+
+#define T(name) (1u << LT_##name)
+
+#define TENSORS_ATTENTION (T(ATTN_NORM) | T(ATTN_Q) | T(ATTN_K) | T(ATTN_V) | T(ATTN_OUT))
+#define TENSORS_FFN (T(FFN_NORM) | T(FFN_GATE) | T(FFN_UP) | T(FFN_DOWN))
+#define BIASES_QKV (T(ATTN_Q_BIAS) | T(ATTN_K_BIAS) | T(ATTN_V_BIAS))
+#define BIASES_FFN (T(FFN_GATE_BIAS) | T(FFN_UP_BIAS) | T(FFN_DOWN_BIAS))
+
+static const struct arch archs[] = {
+    {
+        .name = "llama", /* Llama 1 to 3, Mistral, SmolLM, TinyLlama, … */
+        .rope = ROPE_ADJACENT,
+        .act = ACT_SILU,
+        .gated = true,
+        .required = TENSORS_ATTENTION | TENSORS_FFN,
+        .optional = BIASES_QKV | T(ATTN_OUT_BIAS) | BIASES_FFN,
+    },
+    {
+        .name = "qwen2", /* Qwen 2 and 2.5 */
+        .rope = ROPE_HALVES,
+        .act = ACT_SILU,
+        .gated = true,
+        .required = TENSORS_ATTENTION | TENSORS_FFN | BIASES_QKV,
+        .optional = T(ATTN_OUT_BIAS),
+    },
+    {
+        .name = "qwen3",
+        .rope = ROPE_HALVES,
+        .act = ACT_SILU,
+        .gated = true,
+        .required = TENSORS_ATTENTION | TENSORS_FFN | T(ATTN_Q_NORM) | T(ATTN_K_NORM),
+        .optional = BIASES_QKV | T(ATTN_OUT_BIAS),
+    },
+    {
+        .name = "gemma2",
+        .rope = ROPE_HALVES,
+        .act = ACT_GELU_TANH,
+        .gated = true,
+        .embd_scale_sqrt = true,
+        .window_default = 4096,
+        .window_period = 2,
+        .attn_softcap_default = 50,
+        .final_softcap_default = 30,
+        .embd_scale_layers = 46, /* the 27B model: its heads are narrower than n_embd / n_heads */
+        .required = TENSORS_ATTENTION | TENSORS_FFN | T(POST_ATTN_NORM) | T(POST_FFN_NORM),
+    },
+};
+
+const struct arch *arch_at(size_t i)
+{
+    return i < ARRAY_LEN(archs) ? &archs[i] : NULL;
+}
+
+const struct arch *arch_find(struct str name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(archs); i++)
+        if (str_eq_c(name, archs[i].name))
+            return &archs[i];
+    return NULL;
+}
+
+const char *descriptor_arch_name(size_t i)
+{
+    return i < ARRAY_LEN(archs) ? archs[i].name : NULL;
+}

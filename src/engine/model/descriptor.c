@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reads a descriptor: the row of the architecture, then the keys of the file, each checked against
+ * its range and against the others. Everything behind this file may rely on it: products of the
+ * counts here fit 32 bits, divisions have no rest, floats are finite. */
+#include "engine/model/descriptor.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "engine/model/arch.h"
+
+enum { KEY_MAX = 96 };
+
+/* "llama.block_count" for "block_count". */
+static const char *key_of(const struct descriptor *d, const char *suffix, char out[KEY_MAX])
+{
+    snprintf(out, KEY_MAX, "%s.%s", d->arch, suffix);
+    return out;
+}
+
+/* A whole number from min to max; *ret is the value for an absent key, unless `required`. */
+static int read_count(const struct gguf *g, const struct descriptor *d, const char *suffix,
+                      bool required, uint32_t min, uint32_t max, uint32_t *ret, struct error *err)
+{
+    char buf[KEY_MAX];
+    const char *key = key_of(d, suffix, buf);
+    uint32_t v = *ret;
+    int r = required ? gguf_get_u32(g, key, &v, err) : gguf_want_u32(g, key, &v, err);
+    if (r < 0)
+        return r;
+    if (v < min || v > max)
+        return error_set(err, ERR_CORRUPT,
+                         "%s is %" PRIu32 ", but a number from %" PRIu32 " to %" PRIu32 " is needed",
+                         key, v, min, max);
+    *ret = v;
+    return 0;
+}
+
+/* A finite number from min to max; an absent key leaves *ret. */
+static int read_real(const struct gguf *g, const struct descriptor *d, const char *suffix, double min,
+                     double max, double *ret, struct error *err)
+{
+    char buf[KEY_MAX];
+    const char *key = key_of(d, suffix, buf);
+    double v = *ret;
+    int r = gguf_want_f64(g, key, &v, err);
+    if (r < 0)
+        return r;
+    if (!(v >= min && v <= max))
+        return error_set(err, ERR_CORRUPT, "%s is %g, but a number from %g to %g is needed", key, v,
+                         min, max);
+    *ret = v;
+    return 0;
+}
+
+/* ---- the architecture ---- */
+
+static int find_arch(const struct gguf *g, const struct arch **ret, struct error *err)
+{
+    struct str name = {0};
+    int r = gguf_get_str(g, "general.architecture", &name, err);
+    if (r < 0)
+        return r;
+    *ret = arch_find(name);
+    if (*ret)
+        return 0;
+    CLEANUP_BUF struct buf known = BUF_INIT(1024);
+    for (size_t i = 0; arch_at(i); i++)
+        buf_printf(&known, "%s%s", i > 0 ? ", " : "", arch_at(i)->name);
+    return error_set(err, ERR_UNSUPPORTED,
+                     "the model architecture '%.*s' is not supported (supported: %s)",
+                     (int)MIN(name.len, 80), name.ptr, buf_cstr(&known));
+}
+
+/* Variants of a known architecture that compute something else. */
+static int refuse_variants(const struct gguf *g, const struct descriptor *d, struct error *err)
+{
+    uint32_t n_experts = 0;
+    int r = read_count(g, d, "expert_count", false, 0, UINT32_MAX, &n_experts, err);
+    if (r < 0)
+        return r;
+    if (n_experts > 0)
+        return error_set(err, ERR_UNSUPPORTED,
+                         "this is a mixture-of-experts model (%s.expert_count is %" PRIu32
+                         "), which is not supported for architecture '%s'",
+                         d->arch, n_experts, d->arch);
+    return 0;
+}
+
+/* ---- sizes ---- */
+
+static int read_vocab(const struct gguf *g, struct descriptor *d, struct error *err)
+{
+    const struct gguf_tensor *t = gguf_tensor_find(g, STR("token_embd.weight"));
+    if (!t)
+        return error_set(err, ERR_CORRUPT, "tensor 'token_embd.weight' is missing");
+    if (t->dims[1] > MODEL_MAX_VOCAB)
+        return error_set(err, ERR_CORRUPT,
+                         "tensor 'token_embd.weight' has %" PRIu64 " rows; at most %d are allowed",
+                         t->dims[1], MODEL_MAX_VOCAB);
+    d->n_vocab = (uint32_t)t->dims[1];
+    enum gguf_type type;
+    uint64_t n;
+    if (gguf_array_info(g, "tokenizer.ggml.tokens", &type, &n) && n != d->n_vocab)
+        return error_set(err, ERR_CORRUPT,
+                         "tokenizer.ggml.tokens has %" PRIu64
+                         " tokens, but tensor 'token_embd.weight' has %" PRIu32 " rows",
+                         n, d->n_vocab);
+    return 0;
+}
+
+/* A key with one value for all layers or one per layer. */
+static int read_per_layer(const struct gguf *g, const struct descriptor *d, const char *suffix,
+                          uint32_t *out, struct error *err)
+{
+    char buf[KEY_MAX];
+    return gguf_get_u32_per_layer(g, key_of(d, suffix, buf), d->n_layers, out, err);
+}
+
+static int check_layer(const struct descriptor *d, uint32_t i, bool own_width, struct error *err)
+{
+    const struct layer_desc *l = &d->layers[i];
+    if (l->n_heads == 0 || l->n_heads > MODEL_MAX_WIDTH)
+        return error_set(err, ERR_CORRUPT, "%s.attention.head_count is %" PRIu32 " in layer %" PRIu32,
+                         d->arch, l->n_heads, i);
+    if (l->n_kv_heads == 0 || l->n_kv_heads > l->n_heads || l->n_heads % l->n_kv_heads != 0)
+        return error_set(err, ERR_CORRUPT,
+                         "%s.attention.head_count_kv is %" PRIu32 " in layer %" PRIu32
+                         ", but it must divide the %" PRIu32 " heads",
+                         d->arch, l->n_kv_heads, i, l->n_heads);
+    if (!own_width && d->n_embd % l->n_heads != 0)
+        return error_set(err, ERR_CORRUPT,
+                         "%s.attention.head_count is %" PRIu32 " in layer %" PRIu32
+                         ", but it must divide the embedding length %" PRIu32,
+                         d->arch, l->n_heads, i, d->n_embd);
+    if (l->n_ff == 0 || l->n_ff > MODEL_MAX_FF)
+        return error_set(err, ERR_CORRUPT,
+                         "%s.feed_forward_length is %" PRIu32 " in layer %" PRIu32
+                         ", but a number from 1 to %d is needed",
+                         d->arch, l->n_ff, i, MODEL_MAX_FF);
+    return 0;
+}
+
+static int check_heads(const struct descriptor *d, uint32_t i, struct error *err)
+{
+    const struct layer_desc *l = &d->layers[i];
+    uint64_t widest = (uint64_t)l->n_heads * MAX(l->head_k, l->head_v);
+    if (l->head_k == 0 || l->head_v == 0 || widest > MODEL_MAX_WIDTH)
+        return error_set(err, ERR_CORRUPT,
+                         "layer %" PRIu32 ": %" PRIu32 " heads of %" PRIu32 " and %" PRIu32
+                         " values are out of range (1 to %d together)",
+                         i, l->n_heads, l->head_k, l->head_v, MODEL_MAX_WIDTH);
+    return 0;
+}
+
+static int read_layers(const struct gguf *g, struct descriptor *d, struct error *err)
+{
+    d->layers = xcalloc(d->n_layers, sizeof(*d->layers));
+    CLEANUP_FREE uint32_t *v = xcalloc(d->n_layers, sizeof(*v));
+    int r = read_per_layer(g, d, "attention.head_count", v, err);
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; i < d->n_layers; i++)
+        d->layers[i].n_heads = d->layers[i].n_kv_heads = v[i];
+    r = read_per_layer(g, d, "attention.head_count_kv", v, err);
+    if (r < 0 && r != -ERR_NOT_FOUND)
+        return r;
+    for (uint32_t i = 0; r == 0 && i < d->n_layers; i++)
+        d->layers[i].n_kv_heads = v[i];
+    r = read_per_layer(g, d, "feed_forward_length", v, err);
+    if (r < 0)
+        return r;
+    uint32_t head_k = 0, head_v = 0; /* 0 = from the embedding length */
+    r = read_count(g, d, "attention.key_length", false, 0, MODEL_MAX_WIDTH, &head_k, err);
+    if (r == 0)
+        r = read_count(g, d, "attention.value_length", false, 0, MODEL_MAX_WIDTH, &head_v, err);
+    for (uint32_t i = 0; r == 0 && i < d->n_layers; i++) {
+        struct layer_desc *l = &d->layers[i];
+        l->n_ff = v[i];
+        r = check_layer(d, i, head_k > 0 && head_v > 0, err);
+        if (r < 0)
+            return r;
+        l->head_k = head_k > 0 ? head_k : d->n_embd / l->n_heads;
+        l->head_v = head_v > 0 ? head_v : d->n_embd / l->n_heads;
+        r = check_heads(d, i, err);
+    }
+    return r;
+}
+
+static int read_windows(const struct gguf *g, const struct arch *a, struct descriptor *d,
+                        struct error *err)
+{
+    uint32_t window = a->window_default;
+    int r = read_count(g, d, "attention.sliding_window", false, 0, UINT32_MAX, &window, err);
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; i < d->n_layers; i++) {
+        bool whole = a->window_period > 0 && (i + 1) % a->window_period == 0;
+        d->layers[i].window = whole || window >= d->n_ctx_train ? 0 : window;
+    }
+    return 0;
+}
+
+/* ---- rotation ---- */
+
+static int read_yarn(const struct gguf *g, struct descriptor *d, struct error *err)
+{
+    struct rope_desc *rope = &d->rope;
+    char key[KEY_MAX];
+    if (gguf_has(g, key_of(d, "rope.scaling.yarn_log_multiplier", key)))
+        return error_set(err, ERR_UNSUPPORTED, "%s is not supported", key);
+    rope->orig_ctx = d->n_ctx_train;
+    rope->ext_factor = 1;
+    rope->attn_factor = 1;
+    rope->beta_fast = 32;
+    rope->beta_slow = 1;
+    int r = read_count(g, d, "rope.scaling.original_context_length", false, 1, UINT32_MAX,
+                       &rope->orig_ctx, err);
+    if (r == 0)
+        r = read_real(g, d, "rope.scaling.yarn_ext_factor", 0, 1, &rope->ext_factor, err);
+    if (r == 0)
+        r = read_real(g, d, "rope.scaling.attn_factor", 1e-6, 1e6, &rope->attn_factor, err);
+    if (r == 0)
+        r = read_real(g, d, "rope.scaling.yarn_attn_factor", 1e-6, 1e6, &rope->attn_factor, err);
+    if (r == 0)
+        r = read_real(g, d, "rope.scaling.yarn_beta_fast", 1e-6, 1e6, &rope->beta_fast, err);
+    if (r == 0)
+        r = read_real(g, d, "rope.scaling.yarn_beta_slow", 1e-6, 1e6, &rope->beta_slow, err);
+    if (r < 0)
+        return r;
+    if (rope->factor < 1 || !(rope->freq_base > 1))
+        return error_set(err, ERR_CORRUPT,
+                         "YaRN scaling by %g with frequency base %g makes no sense", rope->factor,
+                         rope->freq_base);
+    return 0;
+}
+
+static int read_rope_scaling(const struct gguf *g, struct descriptor *d, struct error *err)
+{
+    struct rope_desc *rope = &d->rope;
+    char key[KEY_MAX];
+    struct str type = STR("linear"); /* what a factor alone means */
+    int r = gguf_want_str(g, key_of(d, "rope.scaling.type", key), &type, err);
+    if (r < 0)
+        return r;
+    double factor = 0; /* 0 and 1 = none */
+    r = read_real(g, d, "rope.scale_linear", 0, 1e6, &factor, err); /* the older name */
+    if (r == 0)
+        r = read_real(g, d, "rope.scaling.factor", 0, 1e6, &factor, err);
+    if (r < 0)
+        return r;
+    rope->factor = factor > 0 ? factor : 1;
+    rope->scaling = ROPE_SCALING_NONE;
+    if (str_eq_c(type, "none"))
+        return 0;
+    if (str_eq_c(type, "linear")) {
+        if (rope->factor < 1e-6)
+            return error_set(err, ERR_CORRUPT, "%s.rope.scaling.factor is %g", d->arch, rope->factor);
+        if (rope->factor != 1)
+            rope->scaling = ROPE_SCALING_LINEAR;
+        return 0;
+    }
+    if (str_eq_c(type, "yarn")) {
+        rope->scaling = ROPE_SCALING_YARN;
+        return read_yarn(g, d, err);
+    }
+    return error_set(err, ERR_UNSUPPORTED,
+                     "%s.rope.scaling.type '%.*s' is not supported (supported: none, linear, yarn)",
+                     d->arch, (int)MIN(type.len, 80), type.ptr);
+}
+
+static int read_rope(const struct gguf *g, const struct arch *a, struct descriptor *d,
+                     struct error *err)
+{
+    struct rope_desc *rope = &d->rope;
+    rope->kind = a->rope;
+    rope->dims = UINT32_MAX;
+    for (uint32_t i = 0; i < d->n_layers; i++)
+        rope->dims = MIN(rope->dims, d->layers[i].head_k);
+    uint32_t narrowest = rope->dims;
+    int r = read_count(g, d, "rope.dimension_count", false, 2, narrowest, &rope->dims, err);
+    if (r < 0)
+        return r;
+    if (rope->dims % 2 != 0)
+        return error_set(err, ERR_CORRUPT, "%s.rope.dimension_count is %" PRIu32 ", an odd number",
+                         d->arch, rope->dims);
+    rope->freq_base = 10000;
+    r = read_real(g, d, "rope.freq_base", 1e-6, (double)__FLT_MAX__, &rope->freq_base, err);
+    return r < 0 ? r : read_rope_scaling(g, d, err);
+}
+
+/* ---- scales ---- */
+
+static int read_scales(const struct gguf *g, const struct arch *a, struct descriptor *d,
+                       struct error *err)
+{
+    char key[KEY_MAX];
+    double eps = 0;
+    if (!gguf_has(g, key_of(d, "attention.layer_norm_rms_epsilon", key)))
+        return error_set(err, ERR_NOT_FOUND, "the file has no key '%s'", key);
+    int r = read_real(g, d, "attention.layer_norm_rms_epsilon", 0, 1, &eps, err);
+    if (r < 0)
+        return r;
+    d->norm_eps = (float)eps;
+
+    /* All layers share one scale, so all heads must be of one width. */
+    uint32_t head_k = d->layers[0].head_k;
+    for (uint32_t i = 1; i < d->n_layers; i++)
+        if (d->layers[i].head_k != head_k)
+            return error_set(err, ERR_UNSUPPORTED,
+                             "layers with heads of different widths (%" PRIu32 " and %" PRIu32
+                             ") are not supported",
+                             head_k, d->layers[i].head_k);
+    bool by_embd = a->embd_scale_layers > 0 && d->n_layers == a->embd_scale_layers;
+    double scale = 0; /* 0 in the file also means the default */
+    r = read_real(g, d, "attention.scale", 0, 1e6, &scale, err);
+    if (r < 0)
+        return r;
+    if (scale == 0)
+        scale = 1 / sqrt(by_embd ? (double)d->n_embd / d->layers[0].n_heads : (double)head_k);
+    d->attn_scale = (float)scale;
+
+    double attn_cap = a->attn_softcap_default, final_cap = a->final_softcap_default;
+    r = read_real(g, d, "attn_logit_softcapping", 0, 1e6, &attn_cap, err);
+    if (r == 0)
+        r = read_real(g, d, "final_logit_softcapping", 0, 1e6, &final_cap, err);
+    if (r < 0)
+        return r;
+    d->attn_softcap = (float)attn_cap;
+    d->final_softcap = (float)final_cap;
+    d->embd_scale = a->embd_scale_sqrt ? sqrtf((float)d->n_embd) : 1.0f;
+    return 0;
+}
+
+/* ---- all of it ---- */
+
+int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *err)
+{
+    const struct arch *a = NULL;
+    int r = find_arch(g, &a, err);
+    if (r < 0)
+        return r;
+    CLEANUP_DESCRIPTOR struct descriptor d = {
+        .arch = a->name,
+        .act = a->act,
+        .gated = a->gated,
+        .causal = true,
+        .tensors_required = a->required,
+        .tensors_optional = a->optional,
+    };
+    r = refuse_variants(g, &d, err);
+    if (r == 0)
+        r = read_count(g, &d, "block_count", true, 1, MODEL_MAX_LAYERS, &d.n_layers, err);
+    if (r == 0)
+        r = read_count(g, &d, "embedding_length", true, 1, MODEL_MAX_WIDTH, &d.n_embd, err);
+    if (r == 0)
+        r = read_count(g, &d, "context_length", true, 1, UINT32_MAX, &d.n_ctx_train, err);
+    if (r == 0)
+        r = read_vocab(g, &d, err);
+    if (r == 0)
+        r = read_layers(g, &d, err);
+    if (r == 0)
+        r = read_windows(g, a, &d, err);
+    if (r == 0)
+        r = read_rope(g, a, &d, err);
+    if (r == 0)
+        r = read_scales(g, a, &d, err);
+    if (r < 0)
+        return r;
+    *ret = d;
+    d = (struct descriptor){0};
+    return 0;
+}
+
+void descriptor_release(struct descriptor *d)
+{
+    free(d->layers);
+    *d = (struct descriptor){0};
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a model computes, as data: read from the metadata of a GGUF file, checked, and complete. The
+ * plan builder (plan.h) and the weight loader (weights.h) know no architecture by name; they follow
+ * the facts here. A new architecture is a new row in arch.c, and a new fact only when its mathematics
+ * is new.
+ *
+ * One layer, with everything that may be there (x is the residual stream):
+ *
+ *     h = norm(x) * attn_norm
+ *     q, k, v = Wq h + bq, Wk h + bk, Wv h + bv        (heads: n_heads, n_kv_heads, n_kv_heads)
+ *     q, k = rms(q) * q_norm, rms(k) * k_norm          per head, "QK-norm"
+ *     q, k = rope(q), rope(k)
+ *     h = Wo attention(q, k, v) + bo
+ *     h = rms(h) * post_attn_norm
+ *     x = x + h
+ *     h = norm(x) * ffn_norm
+ *     h = Wdown (act(Wgate h) * (Wup h))               or Wdown act(Wup h), not gated
+ *     h = rms(h) * post_ffn_norm
+ *     x = x + h
+ *
+ * before it x = embd_scale * embedding(id), behind all layers logits = softcap(W norm(x)).
+ */
+#ifndef ENGINE_MODEL_DESCRIPTOR_H
+#define ENGINE_MODEL_DESCRIPTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "engine/backend/backend.h"
+#include "gguf/gguf.h"
+
+/* The tensors of a layer. Those that a file may lack are optional in its architecture's row; one
+ * that is absent is a step that is left out. */
+enum layer_tensor {
+    LT_ATTN_NORM,
+    LT_ATTN_Q,
+    LT_ATTN_Q_BIAS,
+    LT_ATTN_K,
+    LT_ATTN_K_BIAS,
+    LT_ATTN_V,
+    LT_ATTN_V_BIAS,
+    LT_ATTN_Q_NORM,
+    LT_ATTN_K_NORM,
+    LT_ATTN_OUT,
+    LT_ATTN_OUT_BIAS,
+    LT_POST_ATTN_NORM,
+    LT_FFN_NORM,
+    LT_FFN_GATE,
+    LT_FFN_GATE_BIAS,
+    LT_FFN_UP,
+    LT_FFN_UP_BIAS,
+    LT_FFN_DOWN,
+    LT_FFN_DOWN_BIAS,
+    LT_POST_FFN_NORM,
+    LT_COUNT,
+};
+
+enum rope_scaling { ROPE_SCALING_NONE, ROPE_SCALING_LINEAR, ROPE_SCALING_YARN };
+
+struct rope_desc {
+    enum rope_kind kind;
+    uint32_t dims; /* even, at most the head width */
+    double freq_base;
+    enum rope_scaling scaling;
+    double factor; /* linear, YaRN: the context is this many times the trained one; >= 1 */
+    /* YaRN only */
+    uint32_t orig_ctx; /* the context before stretching */
+    double beta_fast, beta_slow, ext_factor, attn_factor;
+};
+
+struct layer_desc {
+    uint32_t n_heads;
+    uint32_t n_kv_heads; /* divides n_heads */
+    uint32_t head_k;     /* width of a query and of a key head */
+    uint32_t head_v;
+    uint32_t n_ff;
+    uint32_t window; /* 0 = the whole context is seen */
+};
+
+struct descriptor {
+    const char *arch; /* "llama": the name in the file and the prefix of its keys */
+    uint32_t n_layers;
+    uint32_t n_embd;
+    uint32_t n_vocab; /* rows of token_embd.weight */
+    uint32_t n_ctx_train;
+    struct layer_desc *layers; /* [n_layers] */
+    uint32_t tensors_required; /* bits 1 << enum layer_tensor */
+    uint32_t tensors_optional;
+    float norm_eps;
+    float embd_scale; /* 1 = none */
+    struct rope_desc rope;
+    float attn_scale;   /* of q·k */
+    float attn_softcap; /* 0 = none */
+    float final_softcap;
+    enum act_kind act;
+    bool gated;
+    bool causal;
+};
+
+enum {
+    MODEL_MAX_LAYERS = 1024,
+    MODEL_MAX_WIDTH = 1 << 20, /* of embeddings, of all heads together */
+    MODEL_MAX_FF = 1 << 22,
+    MODEL_MAX_VOCAB = 1 << 24,
+};
+
+/* Reads and checks the facts; no weight is touched. ERR_UNSUPPORTED for an unknown architecture or a
+ * variant of a known one that this engine does not compute, with what it is; ERR_CORRUPT for facts
+ * that contradict each other. descriptor_release() on a failed or zeroed one is fine. */
+int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *err);
+void descriptor_release(struct descriptor *d);
+#define CLEANUP_DESCRIPTOR CLEANUP(descriptor_release)
+
+/* Bytes that one token takes in a KV cache. */
+uint64_t descriptor_kv_token_bytes(const struct descriptor *d, enum kv_type type);
+
+/* The supported architectures, for help and tests: NULL past the last. */
+const char *descriptor_arch_name(size_t i);
+
+/* The inverse frequencies of rotation, [dims/2] f32: freq_base^(-2i/dims), divided by factors[i]
+ * (NULL = 1), scaled as `rope` says. *ret_mscale: what multiplies sin and cos. */
+void rope_frequencies(const struct rope_desc *rope, const float *factors, float *out,
+                      float *ret_mscale);
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Puts file, descriptor, weights, plan and backend together. */
+#include "engine/model/model.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/compiler.h"
+#include "engine/model/plan.h"
+#include "engine/model/weights.h"
+
+struct model {
+    struct gguf *gguf;
+    struct descriptor desc;
+    struct backend *backend;
+    struct weights weights;
+    struct model_plan plan;
+};
+
+DEFINE_CLEANUP(model, struct model, model_free);
+
+static int load(struct model *m, const struct model_options *o, struct error *err)
+{
+    int r = descriptor_read(m->gguf, &m->desc, err);
+    if (r < 0)
+        return r;
+    struct backend_cpu_options cpu = {.n_threads = o ? o->n_threads : 0};
+    r = backend_cpu_create(&cpu, &m->backend, err);
+    if (r == 0)
+        r = weights_load(&m->weights, m->gguf, &m->desc, m->backend, err);
+    if (r == 0)
+        model_plan_build(&m->plan, &m->desc, &m->weights);
+    return r;
+}
+
+int model_load(const char *path, const struct model_options *o, struct model **ret,
+               struct error *err)
+{
+    CLEANUP(cleanup_model) struct model *m = xcalloc(1, sizeof(*m));
+    int r = gguf_open(path, 0, &m->gguf, err);
+    if (r < 0)
+        return r;
+    r = load(m, o, err);
+    if (r < 0)
+        return error_wrap(err, "'%s'", path);
+    *ret = TAKE(m);
+    return 0;
+}
+
+void model_free(struct model *m)
+{
+    if (!m)
+        return;
+    model_plan_release(&m->plan);
+    weights_release(&m->weights);
+    if (m->backend)
+        m->backend->ops->destroy(m->backend);
+    descriptor_release(&m->desc);
+    gguf_free(m->gguf);
+    free(m);
+}
+
+const struct descriptor *model_descriptor(const struct model *m)
+{
+    return &m->desc;
+}
+
+const struct gguf *model_gguf(const struct model *m)
+{
+    return m->gguf;
+}
+
+struct backend *model_backend(const struct model *m)
+{
+    return m->backend;
+}
+
+uint64_t model_weight_bytes(const struct model *m)
+{
+    return m->weights.bytes;
+}
+
+/* ---- the KV cache ---- */
+
+/* The per-layer arrays of a kv_desc. */
+struct kv_shape {
+    uint32_t *n_kv_heads, *head_k, *head_v;
+};
+
+static void kv_shape_release(struct kv_shape *s)
+{
+    free(s->n_kv_heads);
+    free(s->head_k);
+    free(s->head_v);
+}
+
+static struct kv_desc kv_shape_init(struct kv_shape *s, const struct descriptor *d,
+                                    uint32_t n_pages, enum kv_type type)
+{
+    s->n_kv_heads = xcalloc(d->n_layers, sizeof(uint32_t));
+    s->head_k = xcalloc(d->n_layers, sizeof(uint32_t));
+    s->head_v = xcalloc(d->n_layers, sizeof(uint32_t));
+    for (uint32_t i = 0; i < d->n_layers; i++) {
+        s->n_kv_heads[i] = d->layers[i].n_kv_heads;
+        s->head_k[i] = d->layers[i].head_k;
+        s->head_v[i] = d->layers[i].head_v;
+    }
+    return (struct kv_desc){
+        .n_layers = d->n_layers,
+        .n_pages = n_pages,
+        .type = type,
+        .n_kv_heads = s->n_kv_heads,
+        .head_k = s->head_k,
+        .head_v = s->head_v,
+    };
+}
+
+int model_kv_create(struct model *m, uint32_t n_pages, enum kv_type type, struct kv **ret,
+                    struct error *err)
+{
+    CLEANUP(kv_shape_release) struct kv_shape s = {0};
+    struct kv_desc desc = kv_shape_init(&s, &m->desc, n_pages, type);
+    return m->backend->ops->kv_create(m->backend, &desc, ret, err);
+}
+
+void model_kv_free(struct model *m, struct kv *kv)
+{
+    if (kv)
+        m->backend->ops->kv_free(m->backend, kv);
+}
+
+uint64_t descriptor_kv_token_bytes(const struct descriptor *d, enum kv_type type)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < d->n_layers; i++) {
+        const struct layer_desc *l = &d->layers[i];
+        sum += (uint64_t)l->n_kv_heads * (l->head_k + l->head_v);
+    }
+    return sum * (type == KV_F16 ? 2 : 4);
+}
+
+uint64_t model_kv_token_bytes(const struct model *m, enum kv_type type)
+{
+    return descriptor_kv_token_bytes(&m->desc, type);
+}
+
+/* ---- evaluation ---- */
+
+int model_eval(struct model *m, struct kv *kv, const struct batch *batch, float *out,
+               const volatile bool *cancel, struct error *err)
+{
+    for (int32_t i = 0; i < batch->n_tokens; i++)
+        if (batch->ids[i] < 0 || (uint32_t)batch->ids[i] >= m->desc.n_vocab)
+            return error_set(err, ERR_INVALID,
+                             "token id %" PRId32 " is out of range: the model knows ids 0 to %" PRIu32,
+                             batch->ids[i], m->desc.n_vocab - 1);
+    return m->backend->ops->execute(m->backend, &m->plan.plan, kv, batch, out, cancel, err);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The tensors of a model on a backend. The file must hold exactly the tensors that its descriptor
+ * asks for, each with the shape that follows from the facts: a missing one, one too many or one of
+ * another shape means that the file computes something that the descriptor does not say. */
+#ifndef ENGINE_MODEL_WEIGHTS_H
+#define ENGINE_MODEL_WEIGHTS_H
+
+#include "engine/backend/backend.h"
+#include "engine/model/descriptor.h"
+#include "gguf/gguf.h"
+
+struct layer_weights {
+    struct weight *t[LT_COUNT]; /* NULL = not in the file */
+};
+
+struct weights {
+    struct backend *backend; /* borrowed */
+    struct weight *token_embd;
+    struct weight *output_norm;
+    struct weight *output;        /* NULL = tied to token_embd */
+    struct layer_weights *layers; /* [n_layers] */
+    uint32_t n_layers;
+    float *rope_factors;    /* [rope.dims / 2] from rope_freqs.weight, or NULL */
+    float **converted;      /* vectors that were not F32 in the file */
+    size_t n_converted;
+    uint64_t bytes;         /* of all tensors, as in the file */
+};
+
+/* Checks all tensors first and then loads them; *w is zeroed before. */
+int weights_load(struct weights *w, const struct gguf *g, const struct descriptor *d,
+                 struct backend *b, struct error *err);
+void weights_release(struct weights *w); /* a zeroed one is fine */
+
+/* The weight `tensor` of a layer, for messages and tools: "blk.3.attn_q.weight". */
+enum { WEIGHT_NAME_MAX = 64 };
+void weight_name(uint32_t layer, enum layer_tensor tensor, char out[WEIGHT_NAME_MAX]);
+
+#endif
