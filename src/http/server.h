@@ -96,18 +96,19 @@ bool http_request_is_local_socket(const struct http_request *r); /* came over a 
 typedef void (*http_header_fn)(const char *name, const char *value, void *ctx);
 void http_request_each_header(const struct http_request *r, http_header_fn fn, void *ctx);
 
-/* Appends the rest of the body to out; more than out->max is ERR_TOO_LARGE, a client that leaves
- * ERR_CANCELED. */
+/* Appends the rest of the body to out; more than out->max is ERR_TOO_LARGE (found out before the
+ * body is sent, where the client tells its length), a client that leaves ERR_CANCELED. */
 int http_request_read_all(struct http_request *r, struct buf *out, struct error *err);
 
-/* Reads up to n bytes of the body; 0 at its end, negative on error. Blocks until there is some. */
+/* Reads up to n bytes of the body; 0 at its end, negative on error. Blocks until there is some.
+ * The body ends where the answer begins: what was not read by then is dropped. */
 ssize_t http_request_read(struct http_request *r, void *p, size_t n, struct error *err);
 
 bool http_request_canceled(const struct http_request *r);
 
 /* fn(ctx) runs once, on another thread, when the client leaves or the server stops; not after the
- * handler returned. Set before the long work starts; at once if the client has left already. fn
- * must not block. NULL removes it, and when that call returns fn does not run any more. */
+ * handler returned. Set before the long work starts; if the client has left already, it runs at
+ * once on the caller's thread. fn must not block. NULL removes it, and when that call returns fn does not run any more. */
 void http_request_on_cancel(struct http_request *r, void (*fn)(void *ctx), void *ctx);
 
 /* ---- the answer ---- */
