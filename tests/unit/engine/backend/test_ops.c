@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Each operation of the plan alone against a plain loop in double precision, at every level. */
+#include "backend_test.h"
+
+/* One backend under test, with the weights made for it. */
+struct bench {
+    struct backend *b;
+    struct weight *weights[8];
+    void *data[8];
+    size_t n;
+    uint64_t seed;
+};
+
+static void bench_open(struct bench *t, const char *level)
+{
+    *t = (struct bench){.b = backend_at(level, 2), .seed = 1};
+}
+
+static void bench_close(struct bench *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        t->b->ops->weight_free(t->b, t->weights[i]);
+        free(t->data[i]);
+    }
+    t->b->ops->destroy(t->b);
+}
+
+/* A weight from `data`, which the bench takes over. */
+static const struct weight *add_weight(struct bench *t, enum weight_type type, uint32_t rows,
+                                       uint32_t cols, void *data)
+{
+    struct error err = ERROR_INIT;
+    const struct weight_desc desc = {"w", type, rows, cols, data};
+    bool keeps;
+    assert_true(t->n < ARRAY_LEN(t->weights));
+    assert_ok(t->b->ops->weight_load(t->b, &desc, &t->weights[t->n], &keeps, &err));
+    t->data[t->n] = data;
+    return t->weights[t->n++];
+}
+
+static const struct weight *add_floats(struct bench *t, uint32_t rows, uint32_t cols,
+                                       const float *values)
+{
+    float *copy = xcalloc((size_t)rows * cols, sizeof(*copy));
+    memcpy(copy, values, (size_t)rows * cols * sizeof(*copy));
+    return add_weight(t, WT_F32, rows, cols, copy);
+}
+
+/* Runs ops for one sequence of n tokens at `n_past`, ids 0, 1, 2, …; all rows are wanted. */
+static void run_ops(struct bench *t, const struct op *ops, size_t n_ops, const uint32_t *width,
+                    uint16_t n_slots, uint16_t out_slot, struct kv *kv, int32_t n, int32_t n_past,
+                    float *out)
+{
+    struct error err = ERROR_INIT;
+    int32_t ids[256], pages[64];
+    assert_true(n <= (int32_t)ARRAY_LEN(ids));
+    for (int32_t i = 0; i < n; i++)
+        ids[i] = i;
+    for (int32_t i = 0; i < (int32_t)ARRAY_LEN(pages); i++)
+        pages[i] = (int32_t)ARRAY_LEN(pages) - 1 - i; /* not in order */
+    const struct batch_seq seq = {.first = 0, .n = n, .n_past = n_past, .pages = pages};
+    const struct plan plan = {ops, n_ops, width, n_slots, out_slot};
+    const struct batch batch = {
+        .n_tokens = n, .ids = ids, .n_seqs = 1, .seqs = &seq, .n_out = n, .out_rows = ids};
+    assert_ok(t->b->ops->execute(t->b, &plan, kv, &batch, out, NULL, &err));
+}
+
+static void assert_close(const char *what, const char *level, size_t i, double got, double want,
+                         double bound)
+{
+    if (!(fabs(got - want) <= bound))
+        fail_msg("%s at level %s: item %zu is %.9g, wanted %.9g within %g", what, level, i, got,
+                 want, bound);
+}
+
+#define FOR_EACH_LEVEL(level) \
+    for (size_t level_i = 0; (level = kernels_level_at(level_i)) != NULL; level_i++)
+
+enum { N = 5 }; /* tokens of most tests */
+
+/* The table itself is the activations: embed gives row i for token i. */
+static struct op embed_op(const struct weight *table, uint16_t slot)
+{
+    return (struct op){.kind = OP_EMBED, .dst = slot, .w = table, .scale = 1.0f};
+}
+
+static void check_embed(const char *level)
+{
+    struct bench t;
+    bench_open(&t, level);
+    CLEANUP_FREE float *a = random_floats(N * 40, &t.seed);
+    const struct op ops[] = {
+        {.kind = OP_EMBED, .w = add_floats(&t, N, 40, a), .scale = 0.5f},
+        {.kind = OP_SCALE, .scale = 3.0f},
+    };
+    float out[N * 40];
+    run_ops(&t, ops, 2, (uint32_t[]){40}, 1, 0, NULL, N, 0, out);
+    for (size_t i = 0; i < N * 40; i++)
+        assert_close("embed", level, i, (double)out[i], 1.5 * (double)a[i], 1e-6);
+    bench_close(&t);
+}
+
+static void check_norms(const char *level, uint32_t width, uint32_t head)
+{
+    struct bench t;
+    bench_open(&t, level);
+    uint32_t group = head ? head : width;
+    CLEANUP_FREE float *a = random_floats(N * (size_t)width, &t.seed);
+    CLEANUP_FREE float *w = random_floats(width, &t.seed);
+    CLEANUP_FREE float *bias = random_floats(width, &t.seed);
+    CLEANUP_FREE float *out = xcalloc(N * (size_t)width, sizeof(*out));
+    const struct weight *table = add_floats(&t, N, width, a);
+    const uint32_t widths[] = {width, width};
+
+    const struct op rms[] = {
+        embed_op(table, 0),
+        {.kind = OP_RMS_NORM, .dst = 1, .a = 0, .w = add_floats(&t, 1, group, w), .head = head,
+         .eps = 1e-5f},
+    };
+    run_ops(&t, rms, 2, widths, 2, 1, NULL, N, 0, out);
+    for (size_t i = 0; i < N * (size_t)width; i++) {
+        double squares = 0;
+        for (size_t g = i / group * group; g < i / group * group + group; g++)
+            squares += (double)a[g] * (double)a[g];
+        double want = (double)a[i] / sqrt(squares / group + 1e-5) * (double)w[i % group];
+        assert_close("rms_norm", level, i, (double)out[i], want, 1e-6);
+    }
+
+    const struct op layer[] = {
+        embed_op(table, 0),
+        {.kind = OP_LAYER_NORM, .dst = 0, .a = 0, .w = add_floats(&t, 1, width, w),
+         .bias = add_floats(&t, 1, width, bias), .eps = 1e-5f},
+    };
+    run_ops(&t, layer, 2, widths, 1, 0, NULL, N, 0, out);
+    for (size_t i = 0; i < N * (size_t)width; i++) {
+        const float *row = a + i / width * width;
+        double mean = 0, var = 0;
+        for (size_t c = 0; c < width; c++)
+            mean += (double)row[c] / width;
+        for (size_t c = 0; c < width; c++)
+            var += ((double)row[c] - mean) * ((double)row[c] - mean) / width;
+        double want = ((double)a[i] - mean) / sqrt(var + 1e-5) * (double)w[i % width] +
+                      (double)bias[i % width];
+        assert_close("layer_norm", level, i, (double)out[i], want, 2e-6);
+    }
+    bench_close(&t);
+}
+
+static void check_matmul(const char *level, enum weight_type type, uint32_t rows, uint32_t cols,
+                         int32_t n)
+{
+    struct bench t;
+    bench_open(&t, level);
+    struct kernels scalar;
+    struct error err = ERROR_INIT;
+    assert_ok(kernels_init("scalar", &scalar, &err));
+    CLEANUP_FREE float *a = random_floats((size_t)n * cols, &t.seed);
+    CLEANUP_FREE float *bias = random_floats(rows, &t.seed);
+    CLEANUP_FREE float *out = xcalloc((size_t)n * rows, sizeof(*out));
+    CLEANUP_FREE float *w = xcalloc(cols, sizeof(*w));
+    unsigned char *packed = random_packed(type, rows, cols, &t.seed);
+    const struct op ops[] = {
+        embed_op(add_floats(&t, (uint32_t)n, cols, a), 0),
+        {.kind = OP_MATMUL, .dst = 1, .a = 0, .w = add_weight(&t, type, rows, cols, packed),
+         .bias = add_floats(&t, 1, rows, bias)},
+    };
+    run_ops(&t, ops, 2, (uint32_t[]){cols, rows}, 2, 1, NULL, n, 0, out);
+    uint64_t row_bytes = 0;
+    assert_true(weight_row_bytes(type, cols, &row_bytes));
+    for (size_t r = 0; r < rows; r++) {
+        scalar.weight[type].dequant(packed + r * row_bytes, w, cols);
+        for (size_t i = 0; i < (size_t)n; i++) {
+            double sum = (double)bias[r], magnitude = 1;
+            for (size_t c = 0; c < cols; c++) {
+                sum += (double)w[c] * (double)a[i * cols + c];
+                magnitude += fabs((double)w[c] * (double)a[i * cols + c]);
+            }
+            assert_close(weight_type_info(type)->name, level, i * rows + r,
+                         (double)out[i * rows + r], sum, (cols + 8) * 0x1p-24 * magnitude);
+        }
+    }
+    bench_close(&t);
+}
+
+static double act(enum act_kind kind, double x)
+{
+    switch (kind) {
+    case ACT_SILU:
+        return x / (1 + exp(-x));
+    case ACT_GELU_TANH:
+        return 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
+    case ACT_GELU_ERF:
+        return 0.5 * x * (1 + erf(x * 0.70710678118654752440));
+    case ACT_RELU:
+        return x < 0 ? 0 : x;
+    }
+    return NAN;
+}
+
+static void check_elements(const char *level, uint32_t width)
+{
+    struct bench t;
+    bench_open(&t, level);
+    CLEANUP_FREE float *a = random_floats(N * (size_t)width, &t.seed);
+    CLEANUP_FREE float *out = xcalloc(N * (size_t)width, sizeof(*out));
+    for (size_t i = 0; i < N * (size_t)width; i++)
+        a[i] *= 12.0f;
+    const struct op embed_a = embed_op(add_floats(&t, N, width, a), 0);
+    struct op ops[3] = {embed_a, {.kind = OP_SCALE, .dst = 1, .a = 0, .scale = 0.25f}};
+    for (enum act_kind kind = ACT_SILU; kind <= ACT_RELU; kind++) {
+        ops[2] = (struct op){.kind = OP_GLU, .dst = 1, .a = 0, .b = 1, .act = kind};
+        run_ops(&t, ops, 3, (uint32_t[]){width, width}, 2, 1, NULL, N, 0, out);
+        for (size_t i = 0; i < N * (size_t)width; i++) {
+            double x = (double)a[i], want = act(kind, x) * x / 4;
+            assert_close("glu", level, i, (double)out[i], want, 2e-6 * (1 + x * x / 4));
+        }
+        ops[2] = (struct op){.kind = OP_ACT, .dst = 0, .a = 0, .act = kind};
+        run_ops(&t, ops, 3, (uint32_t[]){width, width}, 2, 0, NULL, N, 0, out);
+        for (size_t i = 0; i < N * (size_t)width; i++) {
+            double x = (double)a[i], want = act(kind, x);
+            assert_close("act", level, i, (double)out[i], want, 1e-6 * (1 + fabs(x)));
+        }
+    }
+    static const struct {
+        enum op_kind kind;
+        const char *name;
+    } others[] = {{OP_ADD, "add"}, {OP_MUL, "mul"}, {OP_SOFTCAP, "softcap"}};
+    for (size_t o = 0; o < ARRAY_LEN(others); o++) {
+        ops[2] = (struct op){.kind = others[o].kind, .dst = 1, .a = 0, .b = 1, .scale = 10.0f};
+        run_ops(&t, ops, 3, (uint32_t[]){width, width}, 2, 1, NULL, N, 0, out);
+        for (size_t i = 0; i < N * (size_t)width; i++) {
+            double x = (double)a[i];
+            double want = o == 0 ? 1.25 * x : o == 1 ? x * x / 4 : 10 * tanh(x / 10);
+            assert_close(others[o].name, level, i, (double)out[i], want, 1e-6 * (1 + x * x));
+        }
+    }
+    bench_close(&t);
+}
+
+static void check_rope(const char *level, enum rope_kind kind, uint32_t head, uint32_t dims)
+{
+    enum { HEADS = 3, PAST = 1000 };
+    struct bench t;
+    bench_open(&t, level);
+    uint32_t width = HEADS * head;
+    CLEANUP_FREE float *a = random_floats(N * (size_t)width, &t.seed);
+    CLEANUP_FREE float *out = xcalloc(N * (size_t)width, sizeof(*out));
+    CLEANUP_FREE float *inv_freq = xcalloc(dims / 2, sizeof(*inv_freq));
+    for (size_t i = 0; i < dims / 2; i++)
+        inv_freq[i] = (float)pow(10000.0, -2.0 * (double)i / dims);
+    struct op ops[] = {
+        embed_op(add_floats(&t, N, width, a), 0),
+        {.kind = OP_ROPE, .dst = 1, .a = 0, .head = head,
+         .rope = {.kind = kind, .dims = dims, .inv_freq = inv_freq, .mscale = 1.25f}},
+    };
+    for (uint16_t dst = 0; dst < 2; dst++) { /* in place and not */
+        ops[1].dst = dst;
+        run_ops(&t, ops, 2, (uint32_t[]){width, width}, 2, dst, NULL, N, PAST, out);
+        for (size_t i = 0; i < N * (size_t)width; i++) {
+            size_t d = i % head, base = i - d, half = dims / 2;
+            double want = (double)a[i];
+            if (d < dims) {
+                bool second = kind == ROPE_ADJACENT ? d % 2 : d >= half;
+                size_t pair = kind == ROPE_ADJACENT ? d / 2 : d % half;
+                size_t at0 = base + (kind == ROPE_ADJACENT ? 2 * pair : pair);
+                size_t at1 = kind == ROPE_ADJACENT ? at0 + 1 : at0 + half;
+                double angle = (double)(PAST + i / width) * (double)inv_freq[pair];
+                double c = 1.25 * cos(angle), s = 1.25 * sin(angle);
+                want = second ? (double)a[at0] * s + (double)a[at1] * c
+                              : (double)a[at0] * c - (double)a[at1] * s;
+            }
+            assert_close("rope", level, i, (double)out[i], want, 1e-6);
+        }
+    }
+    bench_close(&t);
+}
+
+struct attention_case {
+    struct attention_params p;
+    enum kv_type kv;
+    double bound;
+};
+
+/* What the query of token i, head h should get, over the keys and values of all `n` tokens. */
+static double attention_want(const struct attention_params *p, const float *q, const float *k,
+                             const float *v, size_t n, size_t i, size_t h, size_t d)
+{
+    size_t kv_head = h / (p->n_heads / p->n_kv_heads);
+    double sum = 0, weighted = 0;
+    for (size_t key = 0; key < n; key++) {
+        if ((p->causal && key > i) || (p->window && key + p->window <= i))
+            continue;
+        double score = 0;
+        for (size_t c = 0; c < p->head_k; c++)
+            score += (double)q[(i * p->n_heads + h) * p->head_k + c] *
+                     (double)k[(key * p->n_kv_heads + kv_head) * p->head_k + c];
+        score *= (double)p->scale;
+        if (p->softcap > 0)
+            score = (double)p->softcap * tanh(score / (double)p->softcap);
+        sum += exp(score);
+        weighted += exp(score) * (double)v[(key * p->n_kv_heads + kv_head) * p->head_v + d];
+    }
+    return weighted / sum;
+}
+
+static void check_attention(const char *level, const struct attention_case *c)
+{
+    enum { TOKENS = 75, LAYERS = 2 };
+    const struct attention_params *p = &c->p;
+    struct error err = ERROR_INIT;
+    struct bench t;
+    bench_open(&t, level);
+    const uint32_t wq = p->n_heads * p->head_k, wk = p->n_kv_heads * p->head_k;
+    const uint32_t wv = p->n_kv_heads * p->head_v, wo = p->n_heads * p->head_v;
+    CLEANUP_FREE float *q = random_floats((size_t)TOKENS * wq, &t.seed);
+    CLEANUP_FREE float *k = random_floats((size_t)TOKENS * wk, &t.seed);
+    CLEANUP_FREE float *v = random_floats((size_t)TOKENS * wv, &t.seed);
+    CLEANUP_FREE float *out = xcalloc((size_t)TOKENS * wo, sizeof(*out));
+    const struct op ops[] = {
+        embed_op(add_floats(&t, TOKENS, wq, q), 0),
+        embed_op(add_floats(&t, TOKENS, wk, k), 1),
+        embed_op(add_floats(&t, TOKENS, wv, v), 2),
+        {.kind = OP_KV_STORE, .a = 1, .b = 2, .layer = 1},
+        {.kind = OP_ATTENTION, .dst = 3, .a = 0, .layer = 1, .attn = *p},
+    };
+    const struct kv_desc desc = {
+        .n_layers = LAYERS,
+        .n_pages = 64,
+        .type = c->kv,
+        .n_kv_heads = (uint32_t[]){1, p->n_kv_heads},
+        .head_k = (uint32_t[]){3, p->head_k},
+        .head_v = (uint32_t[]){5, p->head_v},
+    };
+    struct kv *kv;
+    assert_ok(t.b->ops->kv_create(t.b, &desc, &kv, &err));
+    run_ops(&t, ops, ARRAY_LEN(ops), (uint32_t[]){wq, wk, wv, wo}, 4, 3, kv, TOKENS, 0, out);
+    for (size_t i = 0; i < TOKENS; i++)
+        for (size_t h = 0; h < p->n_heads; h++)
+            for (size_t d = 0; d < p->head_v; d++) {
+                size_t at = i * wo + h * p->head_v + d;
+                assert_close("attention", level, at, (double)out[at],
+                             attention_want(p, q, k, v, TOKENS, i, h, d), c->bound);
+            }
+    t.b->ops->kv_free(t.b, kv);
+    bench_close(&t);
+}
+
+static void test_ops__embed_and_scale(void **state)
+{
+    (void)state;
+    const char *level;
+    FOR_EACH_LEVEL (level)
+        check_embed(level);
+}
+
+static void test_ops__norms(void **state)
+{
+    (void)state;
+    const char *level;
+    FOR_EACH_LEVEL (level) {
+        check_norms(level, 1, 0);
+        check_norms(level, 67, 0);
+        check_norms(level, 96, 24);
+        check_norms(level, 512, 0);
+    }
+}
+
+static void test_ops__matmul(void **state)
+{
+    (void)state;
+    const char *level;
+    static const struct {
+        enum weight_type type;
+        uint32_t cols;
+    } types[] = {{WT_F32, 37},   {WT_F16, 37},   {WT_BF16, 37},  {WT_Q8_0, 96},
+                 {WT_Q4_0, 96},  {WT_Q4_1, 96},  {WT_Q5_0, 96},  {WT_Q5_1, 96},
+                 {WT_Q4_K, 512}, {WT_Q5_K, 512}, {WT_Q6_K, 512}, {WT_F32, 172}};
+    static const int32_t batches[] = {1, 3, 4, 5, 33};
+    FOR_EACH_LEVEL (level)
+        for (size_t i = 0; i < ARRAY_LEN(types); i++)
+            for (size_t n = 0; n < ARRAY_LEN(batches); n++)
+                check_matmul(level, types[i].type, 1 + 17 * (uint32_t)(i % 3), types[i].cols,
+                             batches[n]);
+}
+
+static void test_ops__elements(void **state)
+{
+    (void)state;
+    const char *level;
+    FOR_EACH_LEVEL (level) {
+        check_elements(level, 1);
+        check_elements(level, 61);
+        check_elements(level, 4000);
+    }
+}
+
+static void test_ops__rope(void **state)
+{
+    (void)state;
+    const char *level;
+    FOR_EACH_LEVEL (level) {
+        check_rope(level, ROPE_ADJACENT, 8, 8);
+        check_rope(level, ROPE_HALVES, 8, 8);
+        check_rope(level, ROPE_ADJACENT, 10, 6);
+        check_rope(level, ROPE_HALVES, 10, 6);
+        check_rope(level, ROPE_HALVES, 64, 64);
+    }
+}
+
+static void test_ops__attention(void **state)
+{
+    (void)state;
+    const char *level;
+    static const struct attention_case cases[] = {
+        {{4, 4, 8, 8, 0.4f, 0, 0, true}, KV_F32, 2e-6},
+        {{8, 2, 16, 24, 0.25f, 0, 0, true}, KV_F32, 2e-6},
+        {{6, 1, 5, 7, 1.0f, 0, 0, true}, KV_F32, 2e-6},
+        {{4, 2, 16, 16, 1.0f, 0, 0, false}, KV_F32, 2e-6},
+        {{4, 2, 16, 16, 1.0f, 5.0f, 0, true}, KV_F32, 4e-6},
+        {{4, 2, 16, 16, 1.0f, 0, 9, true}, KV_F32, 2e-6},
+        {{4, 2, 16, 16, 1.0f, 3.0f, 33, true}, KV_F32, 4e-6},
+        {{4, 2, 80, 64, 0.125f, 0, 0, true}, KV_F16, 2e-3},
+    };
+    FOR_EACH_LEVEL (level)
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+            check_attention(level, &cases[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ops__embed_and_scale), cmocka_unit_test(test_ops__norms),
+        cmocka_unit_test(test_ops__matmul),          cmocka_unit_test(test_ops__elements),
+        cmocka_unit_test(test_ops__rope),            cmocka_unit_test(test_ops__attention),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
