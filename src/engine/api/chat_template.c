@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Choosing and rendering chat templates. */
+#include "engine/api/chat_template.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "engine/api/messages.h"
+
+enum { TEMPLATE_FILE_MAX = 1 << 20 };
+
+static const char chatml[] =
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message.role + '\\n' + (message.content or '') + '<|im_end|>\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
+int chat_template_create(const struct chat_template_sources *src, struct chat_template **ret,
+                         struct error *err)
+{
+    CLEANUP_BUF struct buf file = BUF_INIT(TEMPLATE_FILE_MAX);
+    struct chat_template *t = xcalloc(1, sizeof(*t));
+    struct str text = src->plain;
+    int r = 0;
+    if (src->file) {
+        r = file_read(src->file, &file, err);
+        text = buf_str(&file);
+    } else if (text.len == 0) {
+        text = str_from(chatml);
+        t->is_default = true;
+    }
+    if (r == 0)
+        r = template_parse(text, &t->plain, err);
+    if (r == 0 && !src->file && src->tool_use.len > 0)
+        r = template_parse(src->tool_use, &t->tool_use, err);
+    if (r < 0) {
+        chat_template_free(t);
+        return r;
+    }
+    t->source = str_dup(text);
+    t->bos = str_dup(src->bos);
+    t->eos = str_dup(src->eos);
+    *ret = t;
+    return 0;
+}
+
+void chat_template_free(struct chat_template *t)
+{
+    if (!t)
+        return;
+    template_free(t->plain);
+    template_free(t->tool_use);
+    free(t->source);
+    free(t->bos);
+    free(t->eos);
+    free(t);
+}
+
+int chat_prompt_parse(const struct json *body, struct chat_prompt *ret, struct error *err)
+{
+    *ret = (struct chat_prompt){.messages = js_get(body, "messages"), .add_generation_prompt = true};
+    int r = js_want_bool(body, "add_generation_prompt", &ret->add_generation_prompt, err);
+    const struct json *tools = js_get(body, "tools"), *choice = js_get(body, "tool_choice");
+    if (r == 0)
+        r = tools_check(tools, err);
+    if (r < 0)
+        return r;
+    if (js_len(tools) > 0)
+        ret->tools = tools;
+    if (str_eq_c(js_to_str(choice), "none"))
+        ret->tools = NULL;
+    else if (!js_is(choice, JS_NULL) && !str_eq_c(js_to_str(choice), "auto"))
+        return error_set(err, ERR_UNSUPPORTED,
+                         "'tool_choice' other than 'auto' and 'none' is not supported by this engine");
+
+    ret->kwargs = js_get(body, "chat_template_kwargs");
+    if (!js_is(ret->kwargs, JS_NULL) && !js_is(ret->kwargs, JS_OBJECT))
+        return error_set(err, ERR_INVALID, "'chat_template_kwargs' must be an object, not %s",
+                         js_type_name(ret->kwargs));
+    return 0;
+}
+
+/* Models know a system role; `developer` is OpenAI's newer name for it. */
+static void rename_developer(struct json *messages)
+{
+    for (size_t i = 0; i < js_len(messages); i++)
+        if (str_eq_c(js_get_str(js_at(messages, i), "role"), "developer"))
+            js_set_cstr(js_at(messages, i), "role", "system");
+}
+
+static int render(const struct chat_template *t, const struct chat_prompt *p, unsigned flags,
+                  struct buf *out, bool *ret_raised, struct error *err)
+{
+    struct json *messages;
+    int r = messages_normalise(p->messages, flags, &messages, err);
+    if (r < 0)
+        return r;
+    if (!strstr(t->source, "developer"))
+        rename_developer(messages);
+
+    CLEANUP_JSON struct json *vars = js_is(p->kwargs, JS_OBJECT) ? js_copy(p->kwargs) : js_object();
+    js_set(vars, "messages", messages);
+    js_set(vars, "tools", p->tools ? js_copy(p->tools) : js_null());
+    if (!js_get(vars, "documents"))
+        js_set(vars, "documents", js_null());
+    js_set_bool(vars, "add_generation_prompt", p->add_generation_prompt);
+    js_set_cstr(vars, "bos_token", t->bos);
+    js_set_cstr(vars, "eos_token", t->eos);
+
+    struct template_options options = {.ret_raised = ret_raised};
+    const struct template *use = p->tools && t->tool_use ? t->tool_use : t->plain;
+    return template_render(use, vars, &options, out, err);
+}
+
+static bool has_tool_calls(const struct json *messages)
+{
+    for (size_t i = 0; i < js_len(messages); i++)
+        if (js_len(js_get(js_at(messages, i), "tool_calls")) > 0)
+            return true;
+    return false;
+}
+
+int chat_template_render(const struct chat_template *t, const struct chat_prompt *p, struct buf *out,
+                         struct error *err)
+{
+    size_t start = out->len;
+    bool raised = false;
+    struct error first = ERROR_INIT, second = ERROR_INIT;
+    int r = render(t, p, MESSAGES_PARSE_ARGUMENTS, out, &raised, &first);
+    if (r == 0)
+        return 0;
+    if (!raised && has_tool_calls(p->messages)) {
+        /* A template that puts strings together cannot use parsed arguments: once more with the
+         * text that the client sent. */
+        buf_truncate(out, start);
+        r = render(t, p, 0, out, &raised, &second);
+        if (r == 0)
+            return 0;
+    }
+    return error_copy(err, &first);
+}

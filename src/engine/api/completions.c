@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * POST /v1/chat/completions and /v1/completions: from a body to a generation, and from its events to
+ * a whole answer or a stream.
+ *
+ *     body ─ params, prompts ─► job ─ batcher_submit ─► events ─┬─ answer_whole ─► JSON
+ *                                                               └─ chunks ───────► SSE
+ *
+ * A stream begins with the first event, so that what fails before it has a proper status. */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "engine/api/answer.h"
+#include "engine/api/params.h"
+#include "engine/api/prompts.h"
+#include "engine/api/routes.h"
+#include "http/sse.h"
+
+enum { CHUNK_MAX = 64 << 20 };
+
+struct job {
+    const struct service *s;
+    struct http_request *req;
+    struct json *body;
+    struct params params;
+    struct prompts prompts;
+    struct answer answer;
+    struct generation *generation;
+};
+
+static void job_release(struct job *j)
+{
+    if (j->generation)
+        http_request_on_cancel(j->req, NULL, NULL);
+    generation_free(j->generation);
+    answer_release(&j->answer);
+    prompts_release(&j->prompts);
+    params_release(&j->params);
+    js_free(j->body);
+}
+
+/* ---- errors ---- */
+
+/* A prompt that does not fit, as llama-server says it. */
+static bool refuse_overflow(struct http_request *req, const struct service *s,
+                            const struct prompts *p)
+{
+    uint32_t n_ctx = batcher_ctx_size(s->batcher);
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (p->items[i].n <= n_ctx)
+            continue;
+        struct error err;
+        error_set(&err, ERR_INVALID,
+                  "request (%zu tokens) exceeds the available context size (%u tokens), try "
+                  "increasing it",
+                  p->items[i].n, n_ctx);
+        CLEANUP_JSON struct json *o = api_error_json(400, "exceed_context_size_error", err.msg);
+        js_set_int(js_get(o, "error"), "n_prompt_tokens", (int64_t)p->items[i].n);
+        js_set_int(js_get(o, "error"), "n_ctx", n_ctx);
+        http_respond_json(req, 400, o);
+        return true;
+    }
+    return false;
+}
+
+static struct json *event_error_json(const struct error *err, int *ret_status)
+{
+    *ret_status = api_engine_error_status(err);
+    return api_error_json(*ret_status, *ret_status == 500 ? "server_error" : errc_openai_type(err->code),
+                          err->msg);
+}
+
+/* ---- a whole answer ---- */
+
+static void answer_at_once(struct job *j)
+{
+    struct generation_event *e;
+    while (generation_next(j->generation, &e) > 0) {
+        if (e->kind == EVENT_ERROR) {
+            int status;
+            CLEANUP_JSON struct json *o = event_error_json(e->error, &status);
+            http_respond_json(j->req, status, o);
+            generation_event_free(e);
+            return;
+        }
+        answer_add(&j->answer, e);
+        generation_event_free(e);
+    }
+    if (http_request_canceled(j->req))
+        return; /* nobody is there to read it */
+    CLEANUP_JSON struct json *o = answer_whole(&j->answer);
+    http_respond_json(j->req, 200, o);
+}
+
+/* ---- a stream ---- */
+
+/* Adds a chunk to what is sent next; takes it over. */
+static void put_chunk(struct buf *out, struct json *chunk)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(CHUNK_MAX);
+    js_write(chunk, JS_COMPACT, &text);
+    sse_write(out, NULL, buf_str(&text));
+    js_free(chunk);
+}
+
+static void put_text(struct job *j, const struct generation_event *e, struct buf *out)
+{
+    struct answer_choice *c = &j->answer.choices[e->choice];
+    if (!c->begun) {
+        c->begun = true;
+        if (j->answer.chat)
+            put_chunk(out, answer_chunk_role(&j->answer, e->choice));
+        else if (j->answer.echo)
+            put_chunk(out, answer_chunk_text(&j->answer, e->choice,
+                                             j->answer.echo[e->choice / j->answer.n], NULL));
+    }
+    if (e->kind == EVENT_TEXT)
+        put_chunk(out, answer_chunk_text(&j->answer, e->choice, e->text,
+                                         answer_logprobs(&j->answer, e)));
+}
+
+/* The end of a choice; behind the last one's the end of the stream. */
+static void put_finish(struct job *j, const struct generation_event *e, uint32_t n_left,
+                       struct buf *out)
+{
+    struct json *last = answer_chunk_finish(&j->answer, e->choice);
+    if (n_left == 0 && j->params.include_usage) {
+        put_chunk(out, last);
+        last = answer_chunk_usage(&j->answer);
+    }
+    if (n_left == 0)
+        answer_add_timings(&j->answer, last);
+    put_chunk(out, last);
+    if (n_left == 0)
+        sse_write(out, NULL, STR("[DONE]"));
+}
+
+static void answer_stream(struct job *j)
+{
+    CLEANUP_BUF struct buf out = BUF_INIT(CHUNK_MAX);
+    uint32_t n_left = j->answer.n_prompts * j->answer.n;
+    bool begun = false;
+    struct generation_event *e;
+    int r = 0;
+    while (r == 0 && generation_next(j->generation, &e) > 0) {
+        if (e->kind == EVENT_ERROR) {
+            int status;
+            struct json *o = event_error_json(e->error, &status);
+            if (begun)
+                put_chunk(&out, o);
+            else {
+                http_respond_json(j->req, status, o);
+                js_free(o);
+                generation_event_free(e);
+                return;
+            }
+        } else {
+            put_text(j, e, &out);
+            if (e->kind == EVENT_FINISH) {
+                answer_add(&j->answer, e);
+                put_finish(j, e, --n_left, &out);
+            }
+        }
+        generation_event_free(e);
+        if (!begun) {
+            http_respond_header(j->req, "Cache-Control", "no-cache");
+            http_stream_begin(j->req, 200, "text/event-stream");
+            begun = true;
+        }
+        r = http_stream_write(j->req, buf_str(&out));
+        buf_clear(&out);
+    }
+}
+
+/* ---- both ---- */
+
+static void cancel_generation(void *ctx)
+{
+    generation_cancel(ctx);
+}
+
+static int job_submit(struct job *j, bool chat, struct error *err)
+{
+    const struct params *p = &j->params;
+    struct generation_request request = {
+        .prompts = j->prompts.items,
+        .n_prompts = j->prompts.n,
+        .n_choices = p->n,
+        .sampling = p->sampling,
+        .stops = p->stops,
+        .n_stops = p->n_stops,
+        .n_predict = p->n_predict,
+        .cache_prompt = p->cache_prompt,
+        .logprobs = p->logprobs,
+        .n_top_logprobs = p->n_top_logprobs,
+    };
+    int r = batcher_submit(j->s->batcher, &request, &j->generation, err);
+    if (r < 0)
+        return r;
+    http_request_on_cancel(j->req, cancel_generation, j->generation);
+    answer_init(&j->answer, chat, j->prompts.n, p->n);
+    j->answer.logprobs = p->logprobs;
+    j->answer.model = p->model.len > 0 ? p->model : str_from(j->s->alias);
+    j->answer.seed = p->sampling.seed;
+    j->answer.tokenizer = j->s->lm->tokenizer;
+    j->answer.echo = j->prompts.echo;
+    return 0;
+}
+
+static void complete(struct http_request *req, const struct service *s, bool chat)
+{
+    struct job j = {.s = s, .req = req};
+    if (api_read_body(req, &j.body) < 0)
+        return;
+    struct error err = ERROR_INIT;
+    int r = params_parse(j.body, chat ? PARAMS_CHAT : PARAMS_TEXT, &j.params, &err);
+    if (r == 0)
+        r = chat ? prompts_from_chat(j.body, s->lm, s->chat_template, &j.prompts, &err)
+                 : prompts_from_text(j.body, s->lm, &j.prompts, &err);
+    if (r == 0 && refuse_overflow(req, s, &j.prompts)) {
+        job_release(&j);
+        return;
+    }
+    if (r == 0)
+        r = job_submit(&j, chat, &err);
+    if (r < 0)
+        api_respond_error(req, &err);
+    else if (j.params.stream)
+        answer_stream(&j);
+    else
+        answer_at_once(&j);
+    job_release(&j);
+}
+
+void route_chat_completions(struct http_request *req, const struct service *s)
+{
+    complete(req, s, true);
+}
+
+void route_completions(struct http_request *req, const struct service *s)
+{
+    complete(req, s, false);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The handlers behind api.c's table of routes, and what they share. */
+#ifndef ENGINE_API_ROUTES_H
+#define ENGINE_API_ROUTES_H
+
+#include "base/json.h"
+#include "engine/api/api.h"
+
+void route_chat_completions(struct http_request *req, const struct service *s);
+void route_completions(struct http_request *req, const struct service *s);
+void route_models(struct http_request *req, const struct service *s);
+void route_props(struct http_request *req, const struct service *s);
+void route_slots(struct http_request *req, const struct service *s);
+void route_metrics(struct http_request *req, const struct service *s);
+void route_tokenize(struct http_request *req, const struct service *s);
+void route_detokenize(struct http_request *req, const struct service *s);
+void route_apply_template(struct http_request *req, const struct service *s);
+
+enum { BODY_MAX = 64 << 20 };
+
+/* Reads the body, which must be a JSON object. On failure the answer has been given. */
+int api_read_body(struct http_request *req, struct json **ret);
+
+/* {"error":{"code","message","type"}} */
+struct json *api_error_json(int status, const char *type, const char *message);
+void api_respond_error(struct http_request *req, const struct error *err);
+/* The status for an error of the engine itself rather than of the request. */
+int api_engine_error_status(const struct error *err);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The steps before and after the model by themselves: /tokenize, /detokenize, /apply-template. */
+#include "engine/api/routes.h"
+
+static int tokenize(const struct json *body, const struct lm *lm, struct json **ret,
+                    struct error *err)
+{
+    struct str text = {NULL, 0};
+    bool add_special = false, parse_special = true;
+    int r = js_want_str(body, "content", &text, err);
+    if (r == 0)
+        r = js_want_bool(body, "add_special", &add_special, err);
+    if (r == 0)
+        r = js_want_bool(body, "parse_special", &parse_special, err);
+    if (r == 0 && !text.ptr)
+        r = error_set(err, ERR_INVALID, "'content' is missing");
+    if (r < 0)
+        return r;
+    unsigned flags = (add_special ? (unsigned)TOKENIZE_ADD_SPECIAL : 0u) |
+                     (parse_special ? (unsigned)TOKENIZE_PARSE_SPECIAL : 0u);
+    CLEANUP_TOKEN_LIST struct token_list ids = TOKEN_LIST_INIT;
+    r = tokenizer_encode(lm->tokenizer, text, flags, &ids, err);
+    if (r < 0)
+        return r;
+    struct json *list = js_array();
+    for (size_t i = 0; i < ids.n; i++)
+        js_push(list, js_int(ids.ids[i]));
+    *ret = js_object();
+    js_set(*ret, "tokens", list);
+    return 0;
+}
+
+static int detokenize(const struct json *body, const struct lm *lm, struct json **ret,
+                      struct error *err)
+{
+    const struct json *list = js_get(body, "tokens");
+    if (!js_is(list, JS_ARRAY))
+        return error_set(err, ERR_INVALID, "'tokens' must be an array of token ids, not %s",
+                         js_type_name(list));
+    CLEANUP_TOKEN_LIST struct token_list ids = TOKEN_LIST_INIT;
+    for (size_t i = 0; i < js_len(list); i++) {
+        int64_t id = js_to_int(js_at(list, i), -1);
+        if (id < 0 || id >= (int64_t)lm->n_vocab)
+            return error_set(err, ERR_INVALID,
+                             "'tokens[%zu]' must be a whole number from 0 to %u", i, lm->n_vocab - 1);
+        token_list_push(&ids, (int32_t)id);
+    }
+    CLEANUP_BUF struct buf text = BUF_INIT(CHAT_TEXT_MAX);
+    int r = tokenizer_decode(lm->tokenizer, ids.ids, ids.n, true, &text, err);
+    if (r < 0)
+        return r;
+    *ret = js_object();
+    js_set_str(*ret, "content", buf_str(&text));
+    return 0;
+}
+
+static int apply_template(const struct json *body, const struct chat_template *t, struct json **ret,
+                          struct error *err)
+{
+    struct chat_prompt chat;
+    CLEANUP_BUF struct buf text = BUF_INIT(CHAT_TEXT_MAX);
+    int r = chat_prompt_parse(body, &chat, err);
+    if (r == 0)
+        r = chat_template_render(t, &chat, &text, err);
+    if (r < 0)
+        return r;
+    *ret = js_object();
+    js_set_str(*ret, "prompt", buf_str(&text));
+    return 0;
+}
+
+static void respond(struct http_request *req, int r, struct json *answer, const struct error *err)
+{
+    if (r < 0)
+        api_respond_error(req, err);
+    else
+        http_respond_json(req, 200, answer);
+}
+
+void route_tokenize(struct http_request *req, const struct service *s)
+{
+    CLEANUP_JSON struct json *body = NULL, *answer = NULL;
+    struct error err = ERROR_INIT;
+    if (api_read_body(req, &body) == 0)
+        respond(req, tokenize(body, s->lm, &answer, &err), answer, &err);
+}
+
+void route_detokenize(struct http_request *req, const struct service *s)
+{
+    CLEANUP_JSON struct json *body = NULL, *answer = NULL;
+    struct error err = ERROR_INIT;
+    if (api_read_body(req, &body) == 0)
+        respond(req, detokenize(body, s->lm, &answer, &err), answer, &err);
+}
+
+void route_apply_template(struct http_request *req, const struct service *s)
+{
+    CLEANUP_JSON struct json *body = NULL, *answer = NULL;
+    struct error err = ERROR_INIT;
+    if (api_read_body(req, &body) == 0)
+        respond(req, apply_template(body, s->chat_template, &answer, &err), answer, &err);
+}

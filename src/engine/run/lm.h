@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A language model ready to be used: the model, its tokenizer, and the facts about both that the API
+ * shows.
+ *
+ *     struct lm *lm;
+ *     lm_open("m.gguf", &(struct lm_options){0}, &lm, err);
+ *     ...
+ *     lm_close(lm);
+ *
+ * Threads: everything but `model` is only read once it is open. The model belongs to one thread at a
+ * time, the batcher's while there is one. */
+#ifndef ENGINE_RUN_LM_H
+#define ENGINE_RUN_LM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/str.h"
+#include "engine/model/model.h"
+#include "engine/text/tokenizer.h"
+
+struct lm {
+    struct model *model;
+    struct tokenizer *tokenizer;
+    int32_t *eog; /* [n_eog] the tokens that end a generation */
+    size_t n_eog;
+    char *path;
+    char *name; /* general.name, or the file's name */
+    uint32_t n_vocab;
+    uint32_t n_ctx_train; /* context length of the training */
+    uint32_t n_embd;
+    uint64_t n_params;
+    uint64_t file_bytes;
+};
+
+struct lm_options {
+    uint32_t n_threads; /* 0 = default */
+};
+
+/* A vocabulary that does not fit the model's matrices is ERR_CORRUPT. */
+int lm_open(const char *path, const struct lm_options *o, struct lm **ret, struct error *err);
+void lm_close(struct lm *lm); /* NULL is fine */
+
+/* Appends the tokens of a whole prompt, special tokens parsed. The tokenizer's beginning-of-text
+ * token goes in front unless the text has it already, as chat templates usually write it. */
+int lm_tokenize_prompt(const struct lm *lm, struct str text, struct token_list *out,
+                       struct error *err);
+
+/* Text of the tokens that begin and end a text; empty where the vocabulary has none. */
+struct str lm_bos_text(const struct lm *lm);
+struct str lm_eos_text(const struct lm *lm);
+
+/* A string of the file's metadata, {NULL, 0} if it is absent; borrowed. */
+struct str lm_metadata(const struct lm *lm, const char *key);
+
+/* The context size to use when none is asked for: that of the training, or less where n_seqs
+ * sequences of it would need more than half of the memory that is free now. */
+uint32_t lm_default_ctx_size(const struct lm *lm, uint32_t n_seqs, enum kv_type type);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The prefix tree: which KV cache page holds what, so that a beginning that was computed before, a
+ * system prompt or the chat so far, is never computed again.
+ *
+ * A radix tree over token ids whose edges are pages: a node is one page with the ids of its up to
+ * KV_PAGE_TOKENS tokens; its path from the root is the text before it. Only a full page has
+ * children.
+ *
+ *     root ── [You are a helpful …] ─┬─ [… Name three rivers]      full page, ends inside a chat
+ *                                    └─ [… What is a pa|          partly filled page: a leaf
+ *
+ * A sequence whose prompt runs along full pages references them and never writes to them. Where it
+ * leaves the tree inside a page, the caller copies that page and goes on in its own copy.
+ *
+ * Two nodes under one parent never hold the same tokens: when two sequences computed the same page,
+ * the second one's is dropped for the first one's (their contents are equal, as the backend promises).
+ *
+ * Eviction: a leaf whose page nobody but the tree references, least recently used first. A sequence
+ * references all pages on its path, so an unreferenced node has no referenced descendant, and
+ * everything not in use can be evicted from the leaves up.
+ *
+ * One thread, the batcher's. Nodes are allocated at the start, one a page.
+ */
+#ifndef ENGINE_RUN_PREFIX_TREE_H
+#define ENGINE_RUN_PREFIX_TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "engine/run/kv_pages.h"
+
+struct prefix_tree;
+struct prefix_node;
+
+/* `pages` is borrowed and must outlive the tree. */
+int prefix_tree_create(struct kv_pages *pages, struct prefix_tree **ret, struct error *err);
+void prefix_tree_free(struct prefix_tree *t); /* drops its references; NULL is fine */
+
+struct prefix_node *prefix_tree_root(struct prefix_tree *t);
+
+/* What a lookup found. */
+struct prefix_match {
+    struct prefix_node *node; /* of the last full page, or the root */
+    uint32_t n_pages;         /* full pages */
+    int32_t part_page;        /* a page that goes on with `part_tokens` more of the ids; -1 = none */
+    uint32_t part_tokens;
+};
+
+/* Follows ids[0..n) from the root. The caller gets a reference to each full page, stored in
+ * pages_out[0..n_pages), and one to part_page if there is one. */
+void prefix_tree_find(struct prefix_tree *t, const int32_t *ids, size_t n, int32_t *pages_out,
+                      struct prefix_match *ret);
+
+/* Enters a page with the tokens ids[0..n), 0 < n <= KV_PAGE_TOKENS, that follow `parent`. The tree
+ * takes a reference of its own. If it has these tokens already, *page is exchanged for that page:
+ * the caller's reference moves to it. Returns the node, to be the parent of the next page, or NULL
+ * for a partly filled page. */
+struct prefix_node *prefix_tree_put(struct prefix_tree *t, struct prefix_node *parent,
+                                    const int32_t *ids, uint32_t n, int32_t *page);
+
+/* Frees the least recently used page that nobody else references; false if there is none. */
+bool prefix_tree_evict(struct prefix_tree *t);
+
+uint32_t prefix_tree_n_nodes(const struct prefix_tree *t);
+
+#endif
