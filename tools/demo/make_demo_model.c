@@ -10,18 +10,19 @@
  * constant, so that RMSNorm divides by nearly the same number everywhere; the norms' weights turn
  * it into 1 and leave the rest as it is.
  *
- *   layer 0, attention   head 0 copies the code of the word before into PREV, head 1 of the one
- *                        before that into PREV2, head 2 looks for the latest role marker and
- *                        writes the speaker into ROLE
+ *   layer 0, attention   head 0 copies the code of the word before into BACK1, head 1 that of the
+ *                        third word before into BACK3, head 2 looks for the latest role marker
+ *                        and writes the speaker into ROLE
  *   layer 0, MLP         takes TOPIC away from words that the user did not say
  *   layer 1, attention   head 0 looks for the latest word with a TOPIC and writes it into ABOUT
- *   layer 1, MLP         one neuron for each word of each answer: ABOUT, CUR, PREV, PREV2 → the
+ *   layer 1, MLP         one neuron for each word of each answer: ABOUT, CUR, BACK1, BACK3 → the
  *                        code of the next word into NEXT
  *   output               compares NEXT with the code of every token
  *
  * "Latest" and "the one before" are made of RoPE: a query turned by one step's angle meets the key
  * of the neighbour; the slowest pair of dimensions, started at 45 degrees, falls with distance all
  * over the context. The result is the same file on every machine. */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,8 +44,8 @@ enum {
 
     /* Regions of the residual stream. */
     CUR = 0,
-    PREV = CODE,
-    PREV2 = 2 * CODE,
+    BACK1 = CODE,
+    BACK3 = 2 * CODE,
     NEXT = 3 * CODE,
     ONE = 4 * CODE,      /* the constant, alone in its block of 32 so that quantising spares it */
     MARK = ONE + 32,     /* this token is the marker of: user, assistant, system */
@@ -276,7 +277,7 @@ static void make_topic_filter(struct layer *l)
 static void add_neuron(struct demo *d, struct layer *l, size_t neuron, size_t topic,
                        const int32_t *history, size_t n_history, int32_t next)
 {
-    static const size_t regions[] = {CUR, PREV, PREV2};
+    static const size_t regions[] = {CUR, BACK1, BACK3};
     const float steep = 60.0f, margin = 0.35f;
     *at(&l->gate, neuron, ABOUT + topic) = steep;
     for (size_t h = 0; h < n_history; h++)
@@ -306,13 +307,45 @@ static size_t answer_tokens(const struct demo *d, size_t topic, int32_t *out, si
     return n;
 }
 
-enum { MAX_WORDS = 256 };
+enum { MAX_WORDS = 256, HISTORY = 3 };
+
+/* The words of an answer that decide what follows word i: the word itself, the one before, and the
+ * third one before, as far as the answer has them. "docker model" alone would not tell whether
+ * "pull" or "run" is next. */
+static size_t history_of(const int32_t *words, size_t i, int32_t out[HISTORY])
+{
+    static const size_t distance[HISTORY] = {0, 1, 3};
+    size_t n = 0;
+    while (n < HISTORY && distance[n] <= i) {
+        out[n] = words[i - distance[n]];
+        n++;
+    }
+    return n;
+}
+
+/* Is there a neuron already that fires after word i? It must then say the same. */
+static bool known_history(const char *name, const int32_t *words, size_t i)
+{
+    int32_t mine[HISTORY], theirs[HISTORY];
+    size_t n_mine = history_of(words, i, mine);
+    for (size_t j = 0; j < i; j++) {
+        size_t n = history_of(words, j, theirs);
+        if (n > n_mine || memcmp(mine, theirs, n * sizeof(mine[0])) != 0)
+            continue;
+        if (words[j + 1] == words[i + 1])
+            return true;
+        fprintf(stderr, "make_demo_model: the answer '%s' goes on in two ways after word %zu\n",
+                name, i);
+        exit(1);
+    }
+    return false;
+}
 
 /* Adds the neurons of one answer from neuron number `first` on (only counts when l is NULL);
  * returns the next free number. */
 static size_t add_answer(struct demo *d, struct layer *l, size_t topic, size_t first)
 {
-    int32_t words[MAX_WORDS];
+    int32_t words[MAX_WORDS], history[HISTORY];
     size_t n = answer_tokens(d, topic, words, MAX_WORDS), neuron = first;
     /* An answer starts behind the assistant's marker, or behind a line break in raw text. */
     int32_t starts[] = {DEMO_ASSISTANT, demo_vocab_find(&d->vocab, STR("\n"))};
@@ -320,24 +353,9 @@ static size_t add_answer(struct demo *d, struct layer *l, size_t topic, size_t f
         if (l)
             add_neuron(d, l, neuron, topic, &starts[s], 1, words[0]);
     for (size_t i = 0; i + 1 < n; i++) {
-        int32_t history[3];
-        size_t n_history = MIN(i + 1, (size_t)3);
-        for (size_t h = 0; h < n_history; h++)
-            history[h] = words[i - h];
-        bool known = false;
-        for (size_t j = 0; j < i && !known; j++) {
-            size_t shared = 0;
-            while (shared < 3 && shared <= j && words[j - shared] == words[i - shared])
-                shared++;
-            known = shared == 3 || (shared == j + 1 && shared > 0);
-            if (known && words[j + 1] != words[i + 1]) {
-                fprintf(stderr, "make_demo_model: the answer '%s' repeats three words and goes on "
-                        "differently at word %zu\n", demo_topics[topic].name, i);
-                exit(1);
-            }
-        }
-        if (known)
+        if (known_history(demo_topics[topic].name, words, i))
             continue;
+        size_t n_history = history_of(words, i, history);
         if (l)
             add_neuron(d, l, neuron, topic, history, n_history, words[i + 1]);
         neuron++;
@@ -364,8 +382,8 @@ static void make_layers(struct demo *d)
     d->freq_base = pow(slowest, -(double)CODE / (CODE - 2));
 
     struct layer *l = d->layers;
-    copy_neighbour(d, &l[0], 0, 1, CUR, PREV);
-    copy_neighbour(d, &l[0], 1, 2, CUR, PREV2);
+    copy_neighbour(d, &l[0], 0, 1, CUR, BACK1);
+    copy_neighbour(d, &l[0], 1, 3, CUR, BACK3);
     copy_latest(&l[0], 2, MARK, 3, ROLE);
     make_topic_filter(&l[0]);
     copy_latest(&l[1], 0, TOPIC, demo_n_topics, ABOUT);
@@ -475,9 +493,9 @@ static int write_file(struct demo *d, const char *path, struct error *err)
         }
         size_t bytes = m->rows * m->cols / 32 * 34;
         CLEANUP_FREE unsigned char *packed = xmalloc(bytes);
-        r = quantize_ref(TYPE_Q8_0, m->v, m->rows * m->cols, packed, bytes, err);
-        if (r == 0)
-            r = gguf_writer_data(w, packed, bytes, err);
+        if (!quantize_ref(TYPE_Q8_0, m->v, m->rows * m->cols, packed))
+            return error_set(err, ERR_INTERNAL, "%s does not fit Q8_0", tensors[i].name);
+        r = gguf_writer_data(w, packed, bytes, err);
     }
     return r < 0 ? r : gguf_writer_end(w, err);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "base/utf8.h"
 
 static const char *const special_texts[DEMO_N_SPECIAL] = {
@@ -16,21 +17,21 @@ static const char *const special_texts[DEMO_N_SPECIAL] = {
 
 enum { TYPE_NORMAL = 1, TYPE_CONTROL = 3 }; /* tokenizer.ggml.token_type */
 
-struct entry {
+struct vocab_entry {
     struct str text;
     int32_t id;
 };
 
 static int compare_entries(const void *a, const void *b)
 {
-    return str_cmp(((const struct entry *)a)->text, ((const struct entry *)b)->text);
+    return str_cmp(((const struct vocab_entry *)a)->text, ((const struct vocab_entry *)b)->text);
 }
 
 static int32_t find_spelling(const struct demo_vocab *v, struct str spelling)
 {
-    struct entry key = {.text = spelling};
+    struct vocab_entry key = {.text = spelling};
     void *hit = tfind(&key, (void *const *)&v->index, compare_entries);
-    return hit ? (*(struct entry *const *)hit)->id : -1;
+    return hit ? (*(struct vocab_entry *const *)hit)->id : -1;
 }
 
 /* Takes over `text`. */
@@ -40,8 +41,8 @@ static int32_t add_token(struct demo_vocab *v, struct str text, int32_t type)
     v->types = xrealloc(v->types, v->n + 1, sizeof(*v->types));
     v->tokens[v->n] = text;
     v->types[v->n] = type;
-    struct entry *e = xmalloc(sizeof(*e));
-    *e = (struct entry){text, (int32_t)v->n};
+    struct vocab_entry *e = xmalloc(sizeof(*e));
+    *e = (struct vocab_entry){text, (int32_t)v->n};
     if (!tsearch(e, &v->index, compare_entries))
         alloc_failed();
     return (int32_t)v->n++;
