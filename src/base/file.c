@@ -140,6 +140,11 @@ static int remove_at(int dirfd, const char *name, int depth, struct error *err)
     return r;
 }
 
+int dir_remove_tree_at(int dirfd, const char *name, struct error *err)
+{
+    return remove_at(dirfd, name, 0, err);
+}
+
 int dir_remove_tree(const char *path, struct error *err)
 {
     return remove_at(AT_FDCWD, path, 0, err);

@@ -36,6 +36,7 @@ int dir_sync(const char *path, struct error *err);
 
 /* Removes a tree without following symbolic links; an absent path is fine. */
 int dir_remove_tree(const char *path, struct error *err);
+int dir_remove_tree_at(int dirfd, const char *name, struct error *err); /* in an opened directory */
 
 bool file_exists(const char *path);
 int file_size(const char *path, uint64_t *ret, struct error *err); /* of a regular file */

@@ -65,8 +65,8 @@ int oci_reference_parse(struct str text, const char *default_registry, struct oc
 /* $DEFAULT_REGISTRY if it is set, else docker.io. */
 const char *oci_default_registry(void);
 
-/* Full form: "docker.io/ai/smollm2:latest", "docker.io/ai/x@sha256:…", "sha256:…" for an id, the
- * hex digits for a short id. This is what a store's index keeps. */
+/* Full form: "docker.io/ai/smollm2:latest", "docker.io/ai/x@sha256:…", "sha256:…" for an id. This
+ * is what the index of a store keeps. */
 void oci_reference_text(const struct oci_reference *r, char out[OCI_REFERENCE_TEXT_MAX]);
 
 /* Without the tag and digest: "docker.io/ai/smollm2". */
