@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The reference that the engine is compared with: a forward pass in double precision, as plain as it
+ * can be written, for small models. It shares no code with src/: it reads the file, unpacks the
+ * weights and knows the architectures by itself. It trusts the file. */
+#ifndef TESTS_LIB_REF_FORWARD_H
+#define TESTS_LIB_REF_FORWARD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct ref_model;
+
+/* NULL, with a line on standard error, if the file is not understood. One file, not split. */
+struct ref_model *ref_model_open(const char *path);
+void ref_model_free(struct ref_model *m);
+size_t ref_model_n_vocab(const struct ref_model *m);
+
+/* logits: [n][n_vocab], of every position of one sequence. */
+void ref_model_forward(const struct ref_model *m, const int32_t *ids, size_t n, double *logits);
+
+#endif
