@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
 
@@ -36,26 +37,40 @@ enum token_type {
 };
 
 /* A vocabulary as a GGUF file describes it (keys tokenizer.ggml.*). Everything is borrowed for the
- * time of tokenizer_create(). Ids are -1 where the key is absent. */
+ * time of tokenizer_create(). Ids are -1 where the key is absent, and so are switches; start from
+ * VOCAB_SOURCE_INIT. */
 struct vocab_source {
     struct str model; /* "llama", "gpt2", … */
     struct str pre;   /* pre-tokenizer name; {NULL,0} if absent */
+    struct str name;  /* general.name: some models' tokens swallow white space, known only by name */
+    struct str arch;  /* general.architecture, likewise */
     size_t n_tokens;
-    const struct str *tokens;  /* [n_tokens] */
-    const float *scores;       /* [n_tokens] or NULL */
-    const int32_t *types;      /* [n_tokens] enum token_type, or NULL; unknown values are taken as normal */
+    const struct str *tokens; /* [n_tokens] */
+    const float *scores;      /* [n_tokens] or NULL */
+    const int32_t *types;     /* [n_tokens] enum token_type, or NULL; unknown values count as normal */
     size_t n_merges;
-    const struct str *merges;  /* "left right", in order of rank */
+    const struct str *merges; /* "left right", in order of rank; NULL = the key is absent */
     int64_t bos, eos, eot, eom, unk, sep, pad, cls, mask;
-    int64_t fim_pre, fim_suf, fim_mid;
+    int64_t fim_pre, fim_suf, fim_mid, fim_pad, fim_rep, fim_sep;
     int add_bos, add_eos, add_space_prefix; /* -1 = absent: the model type's default */
     int remove_extra_whitespaces;
+    int lowercase, strip_accents; /* tokenizer.ggml.normalizer.*, for "bert" */
 };
+#define VOCAB_SOURCE_INIT                                                                 \
+    ((struct vocab_source){.bos = -1, .eos = -1, .eot = -1, .eom = -1, .unk = -1,         \
+                           .sep = -1, .pad = -1, .cls = -1, .mask = -1, .fim_pre = -1,    \
+                           .fim_suf = -1, .fim_mid = -1, .fim_pad = -1, .fim_rep = -1,    \
+                           .fim_sep = -1, .add_bos = -1, .add_eos = -1,                   \
+                           .add_space_prefix = -1, .remove_extra_whitespaces = -1,        \
+                           .lowercase = -1, .strip_accents = -1})
 
 struct tokenizer;
 
+/* Models: "llama", "gpt2", "gemma4", "bert"; another one, or an unknown pre-tokenizer, is
+ * ERR_UNSUPPORTED. Ids out of range count as absent. */
 int tokenizer_create(const struct vocab_source *src, struct tokenizer **ret, struct error *err);
 void tokenizer_free(struct tokenizer *t); /* NULL is fine */
+DEFINE_CLEANUP(tokenizer, struct tokenizer, tokenizer_free);
 
 /* ---- text → ids ---- */
 
@@ -65,7 +80,7 @@ struct token_list {
 };
 #define TOKEN_LIST_INIT ((struct token_list){0})
 void token_list_release(struct token_list *l);
-void token_list_push(struct token_list *l, int32_t id);
+int token_list_push(struct token_list *l, int32_t id); /* 0 or -ERR_NOMEM */
 #define CLEANUP_TOKEN_LIST CLEANUP(token_list_release)
 
 enum tokenize_flags {
@@ -74,7 +89,10 @@ enum tokenize_flags {
                                    user-defined tokens do */
 };
 
-/* Appends the ids of text to out. */
+enum { TOKENIZE_MAX_BYTES = 64 << 20 };
+
+/* Appends the ids of text to out. The text may hold any bytes: byte-level vocabularies see U+FFFD for
+ * each one that is not UTF-8, others keep it. On failure out may hold some of the ids. */
 int tokenizer_encode(const struct tokenizer *t, struct str text, unsigned flags,
                      struct token_list *out, struct error *err);
 
@@ -85,18 +103,21 @@ int tokenizer_encode(const struct tokenizer *t, struct str text, unsigned flags,
 int tokenizer_piece(const struct tokenizer *t, int32_t id, bool special, struct buf *out,
                     struct error *err);
 
-/* The text of all ids together, as tokenizer.decode() of the reference engines gives it: a leading
- * space that the tokenizer itself had put in front is taken away again. */
+/* The text of all ids together, as the reference engines' detokenize gives it: a leading space that
+ * the tokenizer itself had put in front is taken away again, and for some vocabularies spaces before
+ * punctuation are tidied (" ." becomes "."), which streaming does not do. */
 int tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n, bool special,
                      struct buf *out, struct error *err);
 
-/* Streaming: give tokens as they come, get text that never ends inside a UTF-8 character. */
+/* Streaming: give tokens as they come, get valid UTF-8 that never ends inside a character; bytes
+ * that are none become U+FFFD. */
 struct detokenizer {
     const struct tokenizer *t;
     struct buf pending; /* bytes of a character that is not complete yet */
     bool special;
     bool at_start; /* nothing was given yet: the prefix space rule applies */
 };
+#define CLEANUP_DETOKENIZER CLEANUP(detokenizer_release)
 /* `after_text`: the output continues text that came before (a prompt), so nothing is stripped. */
 void detokenizer_init(struct detokenizer *d, const struct tokenizer *t, bool special, bool after_text);
 int detokenizer_feed(struct detokenizer *d, int32_t id, struct buf *out, struct error *err);
@@ -111,7 +132,9 @@ struct str tokenizer_token_text(const struct tokenizer *t, int32_t id); /* as in
 enum token_type tokenizer_token_type(const struct tokenizer *t, int32_t id);
 int32_t tokenizer_bos(const struct tokenizer *t); /* -1 = none */
 int32_t tokenizer_eos(const struct tokenizer *t);
+int32_t tokenizer_eot(const struct tokenizer *t); /* end of a turn */
 bool tokenizer_adds_bos(const struct tokenizer *t);
+bool tokenizer_adds_eos(const struct tokenizer *t);
 /* End of generation: EOS, EOT, EOM and the tokens whose text is known to end a turn. */
 bool tokenizer_is_eog(const struct tokenizer *t, int32_t id);
 int32_t tokenizer_find(const struct tokenizer *t, struct str text); /* id of this exact token, or -1 */

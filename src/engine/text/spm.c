@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * SentencePiece with scores ("llama"): begin with single characters and merge neighbours as long as
+ * their text is a token, the one with the highest score first. What ends as no token is given as
+ * bytes. */
+#include "engine/text/vocab.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+
+struct spm_text {
+    const struct tokenizer *t;
+    struct str text;
+};
+
+/* Maps floats to integers of the opposite order. */
+static uint32_t descending(float f)
+{
+    uint32_t bits;
+    if (f == 0)
+        f = 0; /* -0 and 0 are equal */
+    memcpy(&bits, &f, sizeof(bits));
+    return bits >> 31 ? bits : 0x7fffffff - bits;
+}
+
+static bool spm_rank(const void *ctx, const struct symbol *left, const struct symbol *right,
+                     uint32_t *ret_rank, int32_t *ret_id)
+{
+    const struct spm_text *s = ctx;
+    size_t len = (size_t)left->len + right->len;
+    if (len > s->t->max_len)
+        return false;
+    int32_t id = strtab_find(&s->t->strings, str_make(s->text.ptr + left->pos, len));
+    if (id < 0)
+        return false;
+    *ret_rank = descending(s->t->scores[id]);
+    *ret_id = id;
+    return true;
+}
+
+static void emit_bytes(struct encoder *e, struct str bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++) {
+        int32_t id = e->t->byte_tokens[(unsigned char)bytes.ptr[i]];
+        encoder_emit(e, id >= 0 ? id : e->t->unk);
+    }
+}
+
+int spm_encode(struct encoder *e, struct str text, bool space_prefix, struct error *err)
+{
+    size_t len;
+    CLEANUP_FREE char *escaped = escape_spaces(text, space_prefix, &len);
+    struct merger *m = &e->merger;
+    struct spm_text s = {.t = e->t, .text = str_make(escaped, len)};
+    merger_clear(m);
+    for (size_t at = 0; escaped && at < len;) {
+        uint32_t n = (uint32_t)MIN(char_len((unsigned char)escaped[at]), len - at);
+        merger_push(m, strtab_find(&e->t->strings, str_make(escaped + at, n)), (uint32_t)at, n);
+        at += n;
+    }
+    if (!escaped || m->failed || merger_run(m, spm_rank, &s) < 0)
+        return error_set(err, ERR_NOMEM, "no memory to tokenize %zu bytes of text", text.len);
+    for (int32_t i = m->n > 0 ? 0 : -1; i >= 0; i = m->symbols[i].next) {
+        const struct symbol *sym = &m->symbols[i];
+        if (sym->id >= 0)
+            encoder_emit(e, sym->id);
+        else
+            emit_bytes(e, str_make(escaped + sym->pos, sym->len));
+    }
+    return 0;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The inside of struct tokenizer, for the files of this folder.
+ *
+ * tokenizer.c builds it and hands texts to the kind of the vocabulary; vocab.c reads the tokens and
+ * finds out which are special; spm.c, bpe.c and wpm.c encode; detokenizer.c decodes. */
+#ifndef ENGINE_TEXT_VOCAB_H
+#define ENGINE_TEXT_VOCAB_H
+
+#include "base/error.h"
+#include "engine/text/merge.h"
+#include "engine/text/pretokenizer.h"
+#include "engine/text/special.h"
+#include "engine/text/strtab.h"
+#include "engine/text/tokenizer.h"
+#include "engine/text/trie.h"
+
+/* What a token is. Several may hold at once: a token whose text is known to end a turn is control
+ * whatever the file calls it. */
+enum token_attr {
+    IS_NORMAL = 1,
+    IS_UNKNOWN = 2,
+    IS_CONTROL = 4,
+    IS_USER_DEFINED = 8,
+    IS_UNUSED = 16,
+    IS_BYTE = 32,
+    STRIPS_LEFT = 64,  /* swallows the white space to its left */
+    STRIPS_RIGHT = 128, /* … to its right */
+    IS_EOG = 256,    /* ends the generation */
+};
+
+enum vocab_kind {
+    VOCAB_SPM, /* SentencePiece with scores: "llama" */
+    VOCAB_BPE, /* byte-pair encoding with merges: "gpt2" */
+    VOCAB_WPM, /* WordPiece: "bert" */
+};
+
+struct bpe_merge;
+
+struct tokenizer {
+    enum vocab_kind kind;
+    int32_t n_tokens;
+    /* Numbers below n_tokens are token ids. BPE keeps further strings behind them: parts and results
+     * of merges that are no tokens. */
+    struct strtab strings;
+    uint16_t *attrs;   /* [n_tokens] enum token_attr */
+    float *scores;     /* [n_tokens], SPM only */
+    size_t max_len;    /* bytes of the longest token */
+    struct special special;
+
+    int32_t bos, eos, eot, eom, unk, sep; /* -1 = none */
+    bool add_bos, add_eos;
+    bool add_space_prefix;
+    bool escape_spaces; /* a space in the text is U+2581 in the tokens */
+    bool clean_spaces;  /* decoding tidies spaces before punctuation */
+
+    int32_t byte_tokens[256]; /* "<0xNN>"; SPM and raw BPE; -1 = none */
+
+    /* BPE */
+    struct pretokenizer *pre;
+    unsigned pre_flags;
+    struct bpe_merge *merges; /* hashed by the pair */
+    uint32_t n_merge_slots;
+    int32_t byte_strings[256]; /* the string of each byte in byte-level text */
+    uint8_t byte_of[0x180];    /* and back, by code point */
+    bool is_byte_char[0x180];
+
+    /* WPM */
+    struct trie words;
+    bool lowercase, strip_accents;
+};
+
+/* U+2581, how vocabularies write a space. */
+#define ESCAPED_SPACE STR("\xe2\x96\x81")
+
+/* ---- vocab.c ---- */
+
+/* Copies the tokens and finds the special ones. t->kind is set; BPE: t->pre_flags too. */
+int vocab_init(struct tokenizer *t, const struct vocab_source *src, struct error *err);
+
+/* ---- encoding one piece of text without special tokens ---- */
+
+struct encoder {
+    const struct tokenizer *t;
+    struct token_list *out;
+    struct merger merger;
+    bool failed; /* out of memory */
+};
+
+void encoder_emit(struct encoder *e, int32_t id);
+int spm_encode(struct encoder *e, struct str text, bool space_prefix, struct error *err);
+int bpe_encode(struct encoder *e, struct str text, struct error *err);
+int wpm_encode(struct encoder *e, struct str text, struct error *err);
+
+int bpe_init(struct tokenizer *t, const struct vocab_source *src, struct error *err);
+void bpe_release(struct tokenizer *t);
+int wpm_init(struct tokenizer *t, const struct vocab_source *src, struct error *err);
+
+/* A copy of text with each space escaped; the caller frees. NULL when out of memory. */
+char *escape_spaces(struct str text, bool space_prefix, size_t *ret_len);
+
+/* Length in bytes of the character that begins with this byte, by its first bits alone. */
+static inline uint32_t char_len(unsigned char first)
+{
+    return first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
+
+#endif
