@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Whole models: every architecture against the double-precision forward pass, on random weights of
+ * odd shapes; the same answer in one piece and in many; files that do not fit together. */
+#include "test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "engine/kernels/types.h"
+#include "model_run.h"
+#include "ref_forward.h"
+#include "tiny_model.h"
+
+static char dir[] = "/tmp/mr-test-model-XXXXXX";
+
+static int make_dir(void **state)
+{
+    (void)state;
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+    (void)state;
+    return dir_remove_tree(dir, NULL);
+}
+
+static char *write_model(const struct tiny_model *t, const char *name)
+{
+    struct error err = ERROR_INIT;
+    char *path = path_join(dir, name);
+    assert_ok(tiny_model_write(t, path, &err));
+    return path;
+}
+
+static struct model *load(const char *path)
+{
+    struct error err = ERROR_INIT;
+    struct model *m = NULL;
+    assert_ok(model_load(path, &(struct model_options){.n_threads = 2}, &m, &err));
+    return m;
+}
+
+enum { N_IDS = 37 };
+
+static void draw_ids(int32_t *ids, size_t n_vocab)
+{
+    for (size_t i = 0; i < N_IDS; i++)
+        ids[i] = (int32_t)((i * 7919 + 13) % n_vocab);
+}
+
+/* ---- against the reference ---- */
+
+static const struct {
+    const char *name;
+    struct tiny_model model;
+} shapes[] = {
+    {"llama, multi-head", {.arch = "llama", .n_layers = 2, .n_embd = 64, .n_heads = 4, .n_kv_heads = 4,
+                           .n_ff = 128, .untied = true}},
+    {"llama, grouped queries, odd sizes",
+     {.arch = "llama", .n_layers = 3, .n_embd = 90, .n_heads = 9, .n_kv_heads = 3, .n_ff = 101}},
+    {"llama, one key head", {.arch = "llama", .n_layers = 1, .n_embd = 60, .n_heads = 6,
+                             .n_kv_heads = 1, .n_ff = 37, .untied = true}},
+    {"llama, biases", {.arch = "llama", .n_layers = 2, .n_embd = 48, .n_heads = 4, .n_kv_heads = 2,
+                       .n_ff = 80, .biases = true}},
+    {"llama, wide heads", {.arch = "llama", .n_layers = 2, .n_embd = 40, .n_heads = 2, .n_kv_heads = 2,
+                           .head = 50, .n_ff = 64}},
+    {"llama, half rotated", {.arch = "llama", .n_layers = 2, .n_embd = 64, .n_heads = 4,
+                             .n_kv_heads = 2, .rope_dims = 8, .n_ff = 64}},
+    {"llama 3, frequency factors", {.arch = "llama", .n_layers = 2, .n_embd = 128, .n_heads = 2,
+                                    .n_kv_heads = 1, .n_ff = 64, .freq_base = 500000,
+                                    .rope_freqs = true, .rope_factor = 32}},
+    {"llama, linear scaling", {.arch = "llama", .n_layers = 2, .n_embd = 64, .n_heads = 4,
+                               .n_kv_heads = 2, .n_ff = 64, .rope_scaling = "linear",
+                               .rope_factor = 4}},
+    {"llama, YaRN", {.arch = "llama", .n_layers = 2, .n_embd = 128, .n_heads = 2, .n_kv_heads = 2,
+                     .n_ff = 64, .n_ctx = 4096, .rope_scaling = "yarn", .rope_factor = 4}},
+    {"qwen2", {.arch = "qwen2", .n_layers = 2, .n_embd = 56, .n_heads = 4, .n_kv_heads = 2, .n_ff = 96,
+               .freq_base = 1e6}},
+    {"qwen2, YaRN", {.arch = "qwen2", .n_layers = 2, .n_embd = 64, .n_heads = 2, .n_kv_heads = 2,
+                     .n_ff = 64, .freq_base = 1e6, .rope_scaling = "yarn", .rope_factor = 8}},
+    {"qwen3", {.arch = "qwen3", .n_layers = 2, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2, .head = 24,
+               .n_ff = 96, .freq_base = 1e6, .untied = true}},
+    {"gemma2, windows", {.arch = "gemma2", .n_layers = 4, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2,
+                         .head = 20, .n_ff = 96, .window = 5}},
+    {"gemma2", {.arch = "gemma2", .n_layers = 3, .n_embd = 72, .n_heads = 3, .n_kv_heads = 3,
+                .n_ff = 50}},
+    {"Q8_0", {.arch = "llama", .type = WT_Q8_0, .n_layers = 2, .n_embd = 96, .n_heads = 4,
+              .n_kv_heads = 2, .n_ff = 160}},
+    {"Q4_0", {.arch = "qwen2", .type = WT_Q4_0, .n_layers = 2, .n_embd = 96, .n_heads = 4,
+              .n_kv_heads = 2, .n_ff = 160, .untied = true}},
+    {"F16", {.arch = "qwen3", .type = WT_F16, .n_layers = 2, .n_embd = 50, .n_heads = 5,
+             .n_kv_heads = 5, .n_ff = 33}},
+    {"BF16", {.arch = "llama", .type = WT_BF16, .n_layers = 2, .n_embd = 50, .n_heads = 5,
+              .n_kv_heads = 1, .n_ff = 33}},
+    {"Q4_K", {.arch = "llama", .type = WT_Q4_K, .n_layers = 2, .n_embd = 256, .n_heads = 4,
+              .n_kv_heads = 2, .n_ff = 512, .untied = true}},
+    {"Q5_K", {.arch = "qwen3", .type = WT_Q5_K, .n_layers = 1, .n_embd = 256, .n_heads = 4,
+              .n_kv_heads = 2, .n_ff = 256}},
+    {"Q6_K", {.arch = "gemma2", .type = WT_Q6_K, .n_layers = 2, .n_embd = 256, .n_heads = 4,
+              .n_kv_heads = 2, .n_ff = 256}},
+};
+
+static struct tiny_model shape_model(size_t i)
+{
+    struct tiny_model t = shapes[i].model;
+    t.n_ctx = t.n_ctx > 0 ? t.n_ctx : 512;
+    t.n_vocab = 211; /* a prime: no kernel's width divides it */
+    t.no_vocab = true;
+    t.seed = 1000 + i;
+    return t;
+}
+
+/* The largest difference, relative to the largest value of the reference. */
+static double distance(const float *got, const double *want, size_t n)
+{
+    double diff = 0, range = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(got[i]))
+            return INFINITY;
+        diff = fmax(diff, fabs((double)got[i] - want[i]));
+        range = fmax(range, fabs(want[i]));
+    }
+    return diff / range;
+}
+
+/* Bounds: sums in f32 over rows of a few hundred items and a few layers lose about 1e-5 of the
+ * range; an f16 cache rounds keys and values to 2^-11, which softmax and later layers spread. */
+static void check_shape(size_t i, enum kv_type kv, double bound)
+{
+    struct error err = ERROR_INIT;
+    struct tiny_model t = shape_model(i);
+    CLEANUP_FREE char *path = write_model(&t, "m.gguf");
+    struct ref_model *ref = ref_model_open(path);
+    assert_non_null(ref);
+    struct model *m = load(path);
+    size_t n_vocab = ref_model_n_vocab(ref);
+    assert_int_equal(model_descriptor(m)->n_vocab, n_vocab);
+    int32_t ids[N_IDS];
+    draw_ids(ids, n_vocab);
+    CLEANUP_FREE double *want = xcalloc(N_IDS * n_vocab, sizeof(*want));
+    CLEANUP_FREE float *got = xcalloc(N_IDS * n_vocab, sizeof(*got));
+    ref_model_forward(ref, ids, N_IDS, want);
+    struct model_run run;
+    assert_ok(model_run_open(&run, m, N_IDS, kv, &err));
+    assert_ok(model_run_feed(&run, ids, N_IDS, true, got, &err));
+    double d = distance(got, want, N_IDS * n_vocab);
+    if (!(d <= bound))
+        fail_msg("%s: logits differ by %g of their range, %g is allowed", shapes[i].name, d, bound);
+    model_run_close(&run);
+    model_free(m);
+    ref_model_free(ref);
+}
+
+static void test_model__agrees_with_reference(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(shapes); i++)
+        check_shape(i, KV_F32, 2e-5);
+}
+
+static void test_model__agrees_with_f16_cache(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(shapes); i++)
+        check_shape(i, KV_F16, 1e-2);
+}
+
+/* ---- one piece, many pieces ---- */
+
+static void test_model__same_in_pieces(void **state)
+{
+    (void)state;
+    static const int32_t pieces[] = {N_IDS, 1, 2, 7, 32};
+    static const char *const names[] = {"llama, grouped queries, odd sizes", "gemma2, windows", "Q4_K",
+                                        "qwen3"};
+    struct error err = ERROR_INIT;
+    for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
+        bool wanted = false;
+        for (size_t k = 0; k < ARRAY_LEN(names); k++)
+            wanted |= strcmp(shapes[i].name, names[k]) == 0;
+        if (!wanted)
+            continue;
+        struct tiny_model t = shape_model(i);
+        CLEANUP_FREE char *path = write_model(&t, "m.gguf");
+        struct model *m = load(path);
+        size_t n_vocab = t.n_vocab;
+        int32_t ids[N_IDS];
+        draw_ids(ids, n_vocab);
+        CLEANUP_FREE float *logits = xcalloc(ARRAY_LEN(pieces) * N_IDS * n_vocab, sizeof(float));
+        for (size_t p = 0; p < ARRAY_LEN(pieces); p++) {
+            struct model_run run;
+            assert_ok(model_run_open(&run, m, N_IDS, KV_F16, &err));
+            float *out = logits + p * N_IDS * n_vocab;
+            for (int32_t at = 0; at < N_IDS; at += pieces[p])
+                assert_ok(model_run_feed(&run, ids + at, MIN(pieces[p], N_IDS - at), true,
+                                         out + (size_t)at * n_vocab, &err));
+            model_run_close(&run);
+            if (memcmp(out, logits, N_IDS * n_vocab * sizeof(float)) != 0)
+                fail_msg("%s: pieces of %d give other logits", shapes[i].name, pieces[p]);
+        }
+        model_free(m);
+    }
+}
+
+/* Two sequences in one batch, one of them behind a prompt, asked only for some rows. */
+static void test_model__same_among_others(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    struct tiny_model t = shape_model(1);
+    CLEANUP_FREE char *path = write_model(&t, "m.gguf");
+    struct model *m = load(path);
+    int32_t ids[N_IDS], other[9];
+    draw_ids(ids, t.n_vocab);
+    for (int32_t i = 0; i < 9; i++)
+        other[i] = 200 - i;
+    float alone[2][211], together[2][211];
+    for (int i = 0; i < 2; i++) {
+        struct model_run run;
+        assert_ok(model_run_open(&run, m, 64, KV_F32, &err));
+        assert_ok(model_run_feed(&run, i == 0 ? ids : other, i == 0 ? N_IDS : 9, false, alone[i],
+                                 &err));
+        model_run_close(&run);
+    }
+    struct kv *kv = NULL;
+    assert_ok(model_kv_create(m, 5, KV_F32, &kv, &err));
+    const int32_t pages_a[] = {3, 0}, pages_b[] = {4};
+    struct batch_seq first = {.first = 0, .n = 20, .n_past = 0, .pages = pages_a};
+    struct batch batch = {.n_tokens = 20, .ids = ids, .n_seqs = 1, .seqs = &first};
+    assert_ok(model_eval(m, kv, &batch, NULL, NULL, &err));
+    int32_t mixed[N_IDS - 20 + 9];
+    memcpy(mixed, ids + 20, (N_IDS - 20) * sizeof(*ids));
+    memcpy(mixed + N_IDS - 20, other, sizeof(other));
+    struct batch_seq seqs[] = {
+        {.first = 0, .n = N_IDS - 20, .n_past = 20, .pages = pages_a},
+        {.first = N_IDS - 20, .n = 9, .n_past = 0, .pages = pages_b},
+    };
+    const int32_t rows[] = {N_IDS - 20 + 8, N_IDS - 20 - 1}; /* the second one's first */
+    batch = (struct batch){.n_tokens = ARRAY_LEN(mixed), .ids = mixed, .n_seqs = 2, .seqs = seqs,
+                           .n_out = 2, .out_rows = rows};
+    assert_ok(model_eval(m, kv, &batch, &together[0][0], NULL, &err));
+    assert_memory_equal(together[0], alone[1], sizeof(alone[1]));
+    assert_memory_equal(together[1], alone[0], sizeof(alone[0]));
+    model_kv_free(m, kv);
+    model_free(m);
+}
+
+static void test_model__split_file(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    struct tiny_model t = shape_model(0);
+    float whole[211], split[211];
+    const int32_t ids[] = {1, 2, 3, 200};
+    for (int i = 0; i < 2; i++) {
+        t.n_parts = i == 0 ? 1 : 3;
+        CLEANUP_FREE char *path = write_model(&t, i == 0 ? "m.gguf" : "m-00001-of-00003.gguf");
+        struct model *m = load(path);
+        assert_int_equal(gguf_n_parts(model_gguf(m)), t.n_parts);
+        struct model_run run;
+        assert_ok(model_run_open(&run, m, 8, KV_F32, &err));
+        assert_ok(model_run_feed(&run, ids, 4, false, i == 0 ? whole : split, &err));
+        model_run_close(&run);
+        model_free(m);
+    }
+    assert_memory_equal(whole, split, sizeof(whole));
+}
+
+static void test_model__refuses_ids(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    struct tiny_model t = shape_model(0);
+    CLEANUP_FREE char *path = write_model(&t, "m.gguf");
+    struct model *m = load(path);
+    struct model_run run;
+    assert_ok(model_run_open(&run, m, 8, KV_F32, &err));
+    static const int32_t bad[] = {-1, 211, INT32_MAX, INT32_MIN};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        const int32_t ids[] = {5, bad[i]};
+        assert_fails(model_run_feed(&run, ids, 2, false, NULL, &err), ERR_INVALID, "out of range");
+    }
+    model_run_close(&run);
+    model_free(m);
+}
+
+static void test_model__sizes(void **state)
+{
+    (void)state;
+    struct tiny_model t = shape_model(1); /* 3 layers, 3 key heads of 10 */
+    CLEANUP_FREE char *path = write_model(&t, "m.gguf");
+    struct model *m = load(path);
+    assert_int_equal(model_kv_token_bytes(m, KV_F16), 3 * 3 * (10 + 10) * 2);
+    assert_int_equal(model_kv_token_bytes(m, KV_F32), 3 * 3 * (10 + 10) * 4);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < gguf_n_tensors(model_gguf(m)); i++)
+        sum += gguf_tensor_at(model_gguf(m), i)->bytes;
+    assert_int_equal(model_weight_bytes(m), sum);
+    model_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_model__agrees_with_reference),
+        cmocka_unit_test(test_model__agrees_with_f16_cache),
+        cmocka_unit_test(test_model__same_in_pieces),
+        cmocka_unit_test(test_model__same_among_others),
+        cmocka_unit_test(test_model__split_file),
+        cmocka_unit_test(test_model__refuses_ids),
+        cmocka_unit_test(test_model__sizes),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
