@@ -362,29 +362,6 @@ void artifact_free(struct artifact *a)
 
 /* ---- tar ---- */
 
-static int send_header(artifact_sink_fn sink, void *ctx, const char *name, enum tar_type type,
-                       uint64_t size, struct error *err)
-{
-    CLEANUP_BUF struct buf block = BUF_INIT(4 * TAR_BLOCK);
-    tar_write_header(&block, name, type, size);
-    return sink(ctx, block.data, block.len, err);
-}
-
-static int send_padding(artifact_sink_fn sink, void *ctx, size_t n, struct error *err)
-{
-    static const char zeros[TAR_END];
-    return n ? sink(ctx, zeros, n, err) : 0;
-}
-
-static int send_bytes(artifact_sink_fn sink, void *ctx, const char *name, const char *p, size_t n,
-                      struct error *err)
-{
-    int r = send_header(sink, ctx, name, TAR_FILE, n, err);
-    if (r == 0)
-        r = sink(ctx, p, n, err);
-    return r == 0 ? send_padding(sink, ctx, tar_padding(n), err) : r;
-}
-
 static void blob_name(const struct oci_digest *d, char out[OCI_DIGEST_TEXT_MAX + 8])
 {
     snprintf(out, OCI_DIGEST_TEXT_MAX + 8, "blobs/%s/%s", oci_digest_algorithm(d), oci_digest_hex(d));
@@ -396,40 +373,36 @@ static int send_file(const struct artifact_file *f, artifact_sink_fn sink, void 
     char name[OCI_DIGEST_TEXT_MAX + 8];
     blob_name(&f->digest, name);
     struct oci_digest now;
-    int r = send_header(sink, ctx, name, TAR_FILE, f->size, err);
+    int r = tar_send_header(sink, ctx, name, TAR_FILE, f->size, err);
     if (r == 0)
         r = read_file(f, sink, ctx, NULL, &now, err);
     if (r == 0 && !oci_digest_eq(&now, &f->digest))
         r = error_set(err, ERR_CONFLICT, "'%s' changed while it was being packaged", f->path);
-    return r == 0 ? send_padding(sink, ctx, tar_padding(f->size), err) : r;
+    return r == 0 ? tar_send_zeros(sink, ctx, tar_padding(f->size), err) : r;
 }
 
 int artifact_write_tar(const struct artifact *a, artifact_sink_fn sink, void *sink_ctx,
                        struct error *err)
 {
     char name[OCI_DIGEST_TEXT_MAX + 8];
-    int r = send_header(sink, sink_ctx, "blobs", TAR_DIR, 0, err);
+    int r = tar_send_header(sink, sink_ctx, "blobs", TAR_DIR, 0, err);
     if (r == 0)
-        r = send_header(sink, sink_ctx, "blobs/sha256", TAR_DIR, 0, err);
+        r = tar_send_header(sink, sink_ctx, "blobs/sha256", TAR_DIR, 0, err);
     for (size_t i = 0; r == 0 && i < a->n_files; i++)
         r = send_file(&a->files[i], sink, sink_ctx, err);
     blob_name(&a->config_digest, name);
     if (r == 0)
-        r = send_bytes(sink, sink_ctx, name, a->config, a->config_len, err);
+        r = tar_send_bytes(sink, sink_ctx, name, str_make(a->config, a->config_len), err);
     if (r == 0)
-        r = send_bytes(sink, sink_ctx, "manifest.json", a->manifest, a->manifest_len, err);
-    return r == 0 ? send_padding(sink, sink_ctx, TAR_END, err) : r;
-}
-
-static uint64_t entry_size(uint64_t size)
-{
-    return tar_header_size(size) + size + tar_padding(size);
+        r = tar_send_bytes(sink, sink_ctx, "manifest.json", str_make(a->manifest, a->manifest_len),
+                           err);
+    return r == 0 ? tar_send_zeros(sink, sink_ctx, TAR_END, err) : r;
 }
 
 uint64_t artifact_tar_size(const struct artifact *a)
 {
     uint64_t n = 2 * (uint64_t)TAR_BLOCK + TAR_END;
     for (size_t i = 0; i < a->n_files; i++)
-        n += entry_size(a->files[i].size);
-    return n + entry_size(a->config_len) + entry_size(a->manifest_len);
+        n += tar_entry_bytes(a->files[i].size);
+    return n + tar_entry_bytes(a->config_len) + tar_entry_bytes(a->manifest_len);
 }

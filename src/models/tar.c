@@ -373,3 +373,31 @@ void tar_write_header(struct buf *out, const char *name, enum tar_type type, uin
     else
         write_block(out, name, '0', "0000666", size);
 }
+
+int tar_send_header(tar_write_fn write, void *ctx, const char *name, enum tar_type type,
+                    uint64_t size, struct error *err)
+{
+    CLEANUP_BUF struct buf block = BUF_INIT(4 * TAR_BLOCK);
+    tar_write_header(&block, name, type, size);
+    return write(ctx, block.data, block.len, err);
+}
+
+int tar_send_zeros(tar_write_fn write, void *ctx, size_t n, struct error *err)
+{
+    static const char zeros[TAR_END];
+    return n ? write(ctx, zeros, n, err) : 0;
+}
+
+int tar_send_bytes(tar_write_fn write, void *ctx, const char *name, struct str data,
+                   struct error *err)
+{
+    int r = tar_send_header(write, ctx, name, TAR_FILE, data.len, err);
+    if (r == 0 && data.len)
+        r = write(ctx, data.ptr, data.len, err);
+    return r == 0 ? tar_send_zeros(write, ctx, tar_padding(data.len), err) : r;
+}
+
+uint64_t tar_entry_bytes(uint64_t size)
+{
+    return tar_header_size(size) + size + tar_padding(size);
+}

@@ -23,6 +23,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/str.h"
 
 enum {
     TAR_BLOCK = 512,
@@ -75,5 +76,15 @@ size_t tar_padding(uint64_t size);
 
 /* What ends an archive: two blocks of zeros. */
 enum { TAR_END = 2 * TAR_BLOCK };
+
+/* The same, handed to a writer. */
+int tar_send_header(tar_write_fn write, void *ctx, const char *name, enum tar_type type,
+                    uint64_t size, struct error *err);
+int tar_send_zeros(tar_write_fn write, void *ctx, size_t n, struct error *err); /* up to TAR_END */
+int tar_send_bytes(tar_write_fn write, void *ctx, const char *name, struct str data,
+                   struct error *err); /* a whole entry */
+
+/* Bytes an entry with this much data takes, header and padding included. */
+uint64_t tar_entry_bytes(uint64_t size);
 
 #endif

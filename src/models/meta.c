@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What is known about each model without opening its weights, read once per id. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "models/models_internal.h"
+
+void models__meta_unref(const struct model_meta *meta)
+{
+    struct model_meta *x = (struct model_meta *)(uintptr_t)meta;
+    if (!x || atomic_fetch_sub(&x->refs, 1) != 1)
+        return;
+    oci_manifest_release(&x->manifest);
+    oci_model_config_release(&x->config);
+    free(x->config_json);
+    free(x);
+}
+
+/* Older configs do not say what format the weights have; the layers do. */
+static void infer_format(struct model_meta *x)
+{
+    static const struct {
+        enum oci_layer_kind kind;
+        const char *format;
+    } formats[] = {
+        {OCI_LAYER_GGUF, "gguf"},
+        {OCI_LAYER_SAFETENSORS, "safetensors"},
+        {OCI_LAYER_DDUF, "dduf"},
+    };
+    for (size_t f = 0; !*x->config.format && f < ARRAY_LEN(formats); f++) {
+        for (size_t i = 0; i < x->manifest.n_layers; i++) {
+            if (oci_layer_kind(&x->manifest.layers[i]) != formats[f].kind)
+                continue;
+            free(x->config.format);
+            x->config.format = xstrdup(formats[f].format);
+            break;
+        }
+    }
+}
+
+static int read_manifest(struct models *m, struct model_meta *x, struct error *err)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(OCI_MANIFEST_MAX_BYTES);
+    int r = store_read_manifest(m->store, &x->id, &text, err);
+    if (r == 0)
+        r = oci_manifest_parse(buf_str(&text), &x->manifest, err);
+    if (r == 0)
+        r = oci_config_kind_of(x->manifest.config.media_type, &x->kind, err);
+    if (r == 0)
+        r = oci_manifest_layer_bytes(&x->manifest, &x->bytes, err);
+    return r;
+}
+
+static int read_config(struct models *m, struct model_meta *x, struct error *err)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(OCI_CONFIG_MAX_BYTES);
+    int r = store_read_blob(m->store, &x->manifest.config.digest, &text, err);
+    if (r == 0)
+        r = oci_model_config_parse(buf_str(&text), x->kind, &x->config, err);
+    if (r < 0)
+        return r;
+    infer_format(x);
+    CLEANUP_BUF struct buf json = BUF_INIT((size_t)OCI_CONFIG_MAX_BYTES * 6);
+    oci_model_config_write_inner(&x->config, &json);
+    r = buf_check(&json, "the model config", err);
+    if (r < 0)
+        return r;
+    x->config_json = buf_take(&json);
+    return x->config_json ? 0 : error_set(err, ERR_NOMEM, "out of memory");
+}
+
+static int meta_read(struct models *m, const struct oci_digest *id, struct model_meta **ret,
+                     struct error *err)
+{
+    struct model_meta *x = xcalloc(1, sizeof(*x));
+    atomic_init(&x->refs, 1);
+    x->id = *id;
+    int r = read_manifest(m, x, err);
+    if (r == 0)
+        r = read_config(m, x, err);
+    if (r < 0) {
+        models__meta_unref(x);
+        return error_wrap(err, "model %.19s cannot be read", id->text);
+    }
+    *ret = x;
+    return 0;
+}
+
+static struct model_meta **bucket_of(struct models *m, const struct oci_digest *id)
+{
+    char head[9] = "";
+    strncpy(head, oci_digest_hex(id), 8);
+    return &m->buckets[strtoul(head, NULL, 16) % META_BUCKETS];
+}
+
+/* Under meta_lock. */
+static struct model_meta *lookup(struct models *m, const struct oci_digest *id)
+{
+    for (struct model_meta *x = *bucket_of(m, id); x; x = x->next) {
+        if (oci_digest_eq(&x->id, id)) {
+            atomic_fetch_add(&x->refs, 1);
+            return x;
+        }
+    }
+    return NULL;
+}
+
+static void clear_locked(struct models *m)
+{
+    for (size_t i = 0; i < META_BUCKETS; i++) {
+        while (m->buckets[i]) {
+            struct model_meta *x = m->buckets[i];
+            m->buckets[i] = x->next;
+            models__meta_unref(x);
+        }
+    }
+    m->n_meta = 0;
+}
+
+void models__meta_clear(struct models *m)
+{
+    pthread_mutex_lock(&m->meta_lock);
+    clear_locked(m);
+    pthread_mutex_unlock(&m->meta_lock);
+}
+
+int models__meta_get(struct models *m, const struct oci_digest *id, struct model_meta **ret,
+                     struct error *err)
+{
+    pthread_mutex_lock(&m->meta_lock);
+    struct model_meta *found = lookup(m, id);
+    pthread_mutex_unlock(&m->meta_lock);
+    if (found) {
+        *ret = found;
+        return 0;
+    }
+    struct model_meta *fresh = NULL;
+    int r = meta_read(m, id, &fresh, err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&m->meta_lock);
+    found = lookup(m, id); /* another thread may have been as quick */
+    if (!found) {
+        if (m->n_meta >= META_MAX)
+            clear_locked(m);
+        struct model_meta **bucket = bucket_of(m, id);
+        fresh->next = *bucket;
+        *bucket = fresh;
+        m->n_meta++;
+        atomic_fetch_add(&fresh->refs, 1);
+    }
+    pthread_mutex_unlock(&m->meta_lock);
+    if (found)
+        models__meta_unref(fresh);
+    *ret = found ? found : fresh;
+    return 0;
+}

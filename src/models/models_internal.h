@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Shared by the files of models/ only. */
+#ifndef MODELS_MODELS_INTERNAL_H
+#define MODELS_MODELS_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/alloc.h"
+#include "models/models.h"
+#include "oci/model_config.h"
+#include "store/bundle.h"
+#include "store/store.h"
+
+/* What manifest and config say about a model: never changes for one id. Counted. */
+struct model_meta {
+    atomic_uint refs;
+    struct oci_digest id;
+    enum oci_config_kind kind;
+    struct oci_manifest manifest;
+    struct oci_model_config config;
+    char *config_json;
+    uint64_t bytes;
+    struct model_meta *next; /* in its bucket */
+};
+
+enum { META_BUCKETS = 1024, META_MAX = 16384 };
+
+struct models {
+    struct store *store;
+    char *default_registry;
+    pthread_mutex_t meta_lock;
+    struct model_meta *buckets[META_BUCKETS]; /* guarded by: meta_lock */
+    size_t n_meta;                            /* guarded by: meta_lock */
+};
+
+/* ---- meta.c: a cache over the files of the store ---- */
+int models__meta_get(struct models *m, const struct oci_digest *id, struct model_meta **ret,
+                     struct error *err);
+void models__meta_unref(const struct model_meta *meta); /* NULL is fine */
+static inline void cleanup_meta(struct model_meta **meta) { models__meta_unref(*meta); }
+#define CLEANUP_META CLEANUP(cleanup_meta)
+void models__meta_clear(struct models *m);
+
+/* ---- models.c ---- */
+
+/* The model a name means, in one state of the index. */
+int models__find(struct models *m, const struct store_index *idx, const char *name, int flags,
+                 const struct store_model **ret, struct error *err);
+
+/* A name as the target of a tag, in full: "docker.io/ai/x:latest". */
+int models__target(struct models *m, const char *name, char ret[OCI_REFERENCE_TEXT_MAX],
+                   struct error *err);
+
+/* Finds a model and gets its meta. */
+int models__open(struct models *m, const char *name, int flags, struct model_meta **ret,
+                 struct error *err);
+
+#endif
