@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The commands: one cmd_*.c each, put together in commands.c. */
+#ifndef CLI_CMD_H
+#define CLI_CMD_H
+
+#include "base/opt.h"
+
+extern const struct opt configure_opts[];
+extern const struct opt context_create_opts[];
+extern const struct opt compose_opts[];
+extern const struct opt compose_up_opts[];
+extern const struct opt inspect_opts[];
+extern const struct opt list_opts[];
+extern const struct opt logs_opts[];
+extern const struct opt package_opts[];
+extern const struct opt purge_opts[];
+extern const struct opt requests_opts[];
+extern const struct opt rm_opts[];
+extern const struct opt run_opts[];
+extern const struct opt show_opts[];
+extern const struct opt status_opts[];
+extern const struct opt unload_opts[];
+
+int cmd_compose(int argc, char **argv);
+int cmd_compose_down(int argc, char **argv);
+int cmd_compose_metadata(int argc, char **argv);
+int cmd_compose_up(int argc, char **argv);
+int cmd_configure(int argc, char **argv);
+int cmd_configure_show(int argc, char **argv);
+int cmd_context_create(int argc, char **argv);
+int cmd_context_inspect(int argc, char **argv);
+int cmd_context_ls(int argc, char **argv);
+int cmd_context_rm(int argc, char **argv);
+int cmd_context_use(int argc, char **argv);
+int cmd_df(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
+int cmd_list(int argc, char **argv);
+int cmd_logs(int argc, char **argv);
+int cmd_package(int argc, char **argv);
+int cmd_ps(int argc, char **argv);
+int cmd_pull(int argc, char **argv);
+int cmd_purge(int argc, char **argv);
+int cmd_push(int argc, char **argv);
+int cmd_requests(int argc, char **argv);
+int cmd_rm(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_show(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_tag(int argc, char **argv);
+int cmd_unload(int argc, char **argv);
+int cmd_version(int argc, char **argv);
+
+#endif

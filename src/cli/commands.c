@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of commands: parser, help, man page and completion all come from it. */
+#include "cli/cli.h"
+#include "cli/cmd.h"
+
+static const struct command context_commands[] = {
+    {"create", .args = "NAME", .summary = "Create a named runner context",
+     .opts = context_create_opts, .min_args = 1, .max_args = 1, .run = cmd_context_create},
+    {"inspect", .args = "NAME...", .summary = "Show contexts as JSON", .min_args = 1,
+     .max_args = -1, .run = cmd_context_inspect},
+    {"ls", "list", .summary = "List the contexts", .run = cmd_context_ls},
+    {"rm", "remove", "NAME...", "Remove contexts", .min_args = 1, .max_args = -1,
+     .run = cmd_context_rm},
+    {"use", .args = "NAME", .summary = "Make a context the current one",
+     .details = "\"default\" is the context that finds the runner by itself.", .min_args = 1,
+     .max_args = 1, .run = cmd_context_use},
+    COMMAND_END,
+};
+
+static const struct command configure_commands[] = {
+    {"show", .args = "[MODEL]", .summary = "Show the configurations", .max_args = 1,
+     .complete = COMPLETE_MODELS, .run = cmd_configure_show},
+    COMMAND_END,
+};
+
+static const struct command compose_commands[] = {
+    {"down", .args = "[SERVICE]", .summary = "Do nothing: models stay configured", .opts = compose_opts,
+     .max_args = -1, .run = cmd_compose_down},
+    {"metadata", .summary = "Describe the options of a provider service", .opts = compose_opts,
+     .max_args = -1, .run = cmd_compose_metadata},
+    {"up", .args = "[SERVICE]", .summary = "Pull and configure the models of a service",
+     .opts = compose_up_opts, .max_args = -1, .run = cmd_compose_up},
+    COMMAND_END,
+};
+
+static const struct command commands[] = {
+    {"compose", .summary = "Speak Docker Compose's provider protocol", .opts = compose_opts,
+     .max_args = -1, .hidden = true, .sub = compose_commands, .run = cmd_compose},
+    {"configure", "config", "[OPTIONS] MODEL [-- RUNTIME_FLAGS...]",
+     "Configure how a model is run", .opts = configure_opts, .max_args = -1,
+     .complete = COMPLETE_MODELS, .hidden = true, .sub = configure_commands, .run = cmd_configure},
+    {"context", .summary = "Manage named runners", .sub = context_commands},
+    {"df", .summary = "Show the disk usage of the Model Runner", .run = cmd_df},
+    {"inspect", .args = "MODEL", .summary = "Display detailed information on one model",
+     .opts = inspect_opts, .min_args = 1, .max_args = 1, .complete = COMPLETE_MODELS,
+     .run = cmd_inspect},
+    {"list", "ls", "[MODEL]", "List the models in the local store",
+     .details = "With MODEL, only what has this name (any tag, unless one is given) or id.",
+     .opts = list_opts, .max_args = 1, .complete = COMPLETE_MODELS, .run = cmd_list},
+    {"logs", .summary = "Fetch the runner's logs", .opts = logs_opts, .run = cmd_logs},
+    {"package", .args = "MODEL", .summary = "Package a GGUF file as a model in the local store",
+     .details = "Of a split model give the first file; the others are found beside it.",
+     .opts = package_opts, .min_args = 1, .max_args = 1, .run = cmd_package},
+    {"ps", .summary = "List running models", .run = cmd_ps},
+    {"pull", .args = "MODEL", .summary = "Pull a model from Docker Hub, another registry or "
+                                         "Hugging Face to the local store",
+     .min_args = 1, .max_args = 1, .run = cmd_pull},
+    {"purge", .summary = "Remove all models", .opts = purge_opts, .run = cmd_purge},
+    {"push", .args = "MODEL", .summary = "Push a model to a registry", .min_args = 1, .max_args = 1,
+     .complete = COMPLETE_MODELS, .run = cmd_push},
+    {"requests", .summary = "Show the recorded requests and answers", .opts = requests_opts,
+     .run = cmd_requests},
+    {"rm", .args = "MODEL...", .summary = "Remove models from the local store", .opts = rm_opts,
+     .min_args = 1, .max_args = -1, .complete = COMPLETE_MODELS, .run = cmd_rm},
+    {"run", .args = "MODEL [PROMPT...]",
+     .summary = "Run a model: answer a prompt, or chat without one",
+     .details = "What is piped in is added to the prompt. @FILE in a prompt is replaced by the "
+                "file's text, and\nimages named in it are sent along. MODEL may also be the path "
+                "of a GGUF file (./model.gguf), which\nis packaged into the local store first.\n",
+     .opts = run_opts, .min_args = 1, .max_args = -1, .complete = COMPLETE_MODELS, .run = cmd_run},
+    {"show", .args = "MODEL", .summary = "Show information about a model", .opts = show_opts,
+     .min_args = 1, .max_args = 1, .complete = COMPLETE_MODELS, .run = cmd_show},
+    {"status", .summary = "Check whether the Model Runner is running", .opts = status_opts,
+     .run = cmd_status},
+    {"tag", .args = "SOURCE TARGET", .summary = "Give a model another name", .min_args = 2,
+     .max_args = 2, .complete = COMPLETE_MODELS, .run = cmd_tag},
+    {"unload", "stop", "(MODEL... [--backend NAME] | --all)", "Free the memory of running models",
+     .opts = unload_opts, .max_args = -1, .complete = COMPLETE_MODELS, .run = cmd_unload},
+    {"version", .summary = "Show the Model Runner's version", .run = cmd_version},
+    COMMAND_END,
+};
+
+/* roff: the sections only a person can write. */
+static const char man_extra[] =
+    ".SH ENVIRONMENT\n"
+    ".TP\n.B MODEL_RUNNER_HOST\n"
+    "The runner's address: http://HOST:PORT, https://HOST:PORT or unix:///PATH. Without it the\n"
+    "current context counts, then the user's own socket, then http://localhost:12434.\n"
+    ".TP\n.B MODEL_RUNNER_TLS\n"
+    "true: speak TLS.\n"
+    ".TP\n.B MODEL_RUNNER_TLS_CA_CERT\n"
+    "PEM file of the authority to trust, instead of the system's.\n"
+    ".TP\n.B MODEL_RUNNER_TLS_SKIP_VERIFY\n"
+    "true: do not check the runner's certificate.\n"
+    ".TP\n.B HF_TOKEN\n"
+    "Sent along when a model of Hugging Face is pulled or pushed.\n"
+    ".TP\n.B DOCKER_CONFIG\n"
+    "Directory of docker's configuration, ~/.docker otherwise.\n"
+    ".TP\n.B DOCKER_MODEL_NOHISTORY\n"
+    "When not empty, prompts of a chat are not saved.\n"
+    ".TP\n.B NO_COLOR\n"
+    "When not empty, output has no colours.\n"
+    ".SH FILES\n"
+    ".TP\n.I ~/.docker/model/history\n"
+    "Prompts of former chats.\n"
+    ".TP\n.I ~/.docker/model/contexts.json\n"
+    "Named runners.\n"
+    ".SH EXIT STATUS\n"
+    "0 on success, 1 on failure, 130 when interrupted.\n";
+
+const struct program cli_program = {
+    .name = "docker model",
+    .man_name = "docker-model",
+    .version = "v" MR_VERSION,
+    .summary = "Docker Model Runner",
+    .details = "Pull, run and serve AI models on this machine.",
+    .commands = commands,
+    .man_extra = man_extra,
+};

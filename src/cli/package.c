@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A local GGUF file into the runner's store, see package.h.
+ *
+ * The artifact writer pushes bytes, the HTTP client pulls them; a thread and a pipe stand between
+ * the two. */
+#include "cli/package.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "cli/api.h"
+#include "cli/print.h"
+#include "cli/tag.h"
+
+/* ---- progress ---- */
+
+struct meter {
+    bool shown;
+    const char *doing;
+    int percent;
+};
+
+static int show_meter(void *ctx, uint64_t done, uint64_t total)
+{
+    struct meter *m = ctx;
+    int percent = total ? (int)((double)done * 100.0 / (double)total) : 100;
+    if (m->shown && percent != m->percent) {
+        fprintf(stderr, "\r\033[2K%s %d%%", m->doing, percent);
+        m->percent = percent;
+    }
+    return 0;
+}
+
+static void end_meter(struct meter *m)
+{
+    if (m->shown && m->percent >= 0)
+        fputs("\r\033[2K", stderr);
+}
+
+/* ---- sending ---- */
+
+struct upload {
+    const struct artifact *artifact;
+    int fds[2]; /* the pipe */
+    struct error error; /* of the writer; read after it was joined */
+    int result;
+    uint64_t sent;
+    struct meter meter;
+};
+
+static int into_pipe(void *ctx, const void *p, size_t n, struct error *err)
+{
+    struct upload *u = ctx;
+    return fd_write_all(u->fds[1], "the upload", p, n, err);
+}
+
+static void *write_tar(void *ctx)
+{
+    struct upload *u = ctx;
+    u->result = artifact_write_tar(u->artifact, into_pipe, u, &u->error);
+    close(u->fds[1]);
+    return NULL;
+}
+
+static ssize_t read_body(void *ctx, char *p, size_t n)
+{
+    struct upload *u = ctx;
+    ssize_t got;
+    do {
+        got = read(u->fds[0], p, n);
+    } while (got < 0 && errno == EINTR);
+    uint64_t size = artifact_tar_size(u->artifact);
+    if (got == 0 && u->sent < size)
+        return -(ssize_t)ERR_IO; /* the writer gave up, and knows why */
+    if (got > 0) {
+        u->sent += (uint64_t)got;
+        show_meter(&u->meter, u->sent, size);
+    }
+    return got;
+}
+
+static int post_tar(struct upload *u, struct error *err)
+{
+    struct http_call http = HTTP_CALL_INIT;
+    http.read_body = read_body;
+    http.body_size = (int64_t)artifact_tar_size(u->artifact);
+    http.ctx = u;
+    struct api_call call = {
+        .method = "POST",
+        .path = "/models/load",
+        .content_type = "application/x-tar",
+        .http = &http,
+    };
+    struct http_result res = {0};
+    int r = api_perform(&call, &res, err);
+    if (r == 0 && res.status != 200) {
+        char status[64];
+        CLEANUP_JSON struct json *hold = NULL;
+        struct str text = api_error_text(&res, &hold);
+        r = error_set(err, errc_from_http_status(res.status), "load failed with status %s: %.*s",
+                      api_status_text(res.status, status), STR_ARG(text));
+    }
+    http_result_release(&res);
+    return r;
+}
+
+static int upload(const struct artifact *a, bool tty, struct error *err)
+{
+    struct upload u = {
+        .artifact = a,
+        .fds = {-1, -1},
+        .error = ERROR_INIT,
+        .meter = {.shown = tty, .doing = "Loading model to Model Runner...", .percent = -1},
+    };
+    if (pipe2(u.fds, O_CLOEXEC) != 0)
+        return error_errno(err, errno, "cannot make a pipe");
+    pthread_t writer;
+    int e = pthread_create(&writer, NULL, write_tar, &u);
+    if (e != 0) {
+        close(u.fds[0]);
+        close(u.fds[1]);
+        return error_errno(err, e, "cannot start a thread");
+    }
+    struct error why = ERROR_INIT;
+    int r = post_tar(&u, &why);
+    end_meter(&u.meter);
+    /* A writer that is still at it gets EPIPE and ends. */
+    close(u.fds[0]);
+    pthread_join(writer, NULL);
+    if (r < 0) {
+        /* The file that could not be read is the cause, not the upload that broke off for it. */
+        bool writer_first = u.result < 0 && why.code == ERR_NONE;
+        return error_copy(err, writer_first ? &u.error : &why);
+    }
+    return 0;
+}
+
+/* Does the runner have this model already? */
+static bool is_stored(const struct artifact *a)
+{
+    CLEANUP_FREE char *path = api_model_path(a->id.text, "");
+    struct api_call call = {.path = path};
+    struct http_result res = {0};
+    bool stored = api_perform(&call, &res, NULL) == 0 && res.status == 200;
+    http_result_release(&res);
+    return stored;
+}
+
+int package_model(const struct artifact_source *source, const char *name, bool quiet,
+                  struct error *err)
+{
+    bool tty = !quiet && print_is_tty(stderr);
+    struct meter meter = {.shown = tty, .doing = "Reading", .percent = -1};
+    CLEANUP(cleanup_artifact) struct artifact *a = NULL;
+    int r = artifact_build(source, show_meter, &meter, &a, err);
+    end_meter(&meter);
+    if (r < 0)
+        return r;
+    if (!is_stored(a)) {
+        if (!quiet)
+            fputs("Loading model to Model Runner...\n", stderr);
+        r = upload(a, tty, err);
+        if (r < 0)
+            return r;
+    }
+    return tag_model(a->id.text, name, err);
+}
+
+/* ---- names ---- */
+
+bool package_is_local_file(const char *word)
+{
+    size_t len = strlen(word);
+    struct stat st;
+    return len > 5 && strchr(word, '/') && strcasecmp(word + len - 5, ".gguf") == 0 &&
+           stat(word, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* "-00001-of-00003" at the end of a shard's name. */
+static size_t without_shard(const char *name, size_t len)
+{
+    enum { SUFFIX = 15 };
+    if (len <= SUFFIX)
+        return len;
+    static const char shape[] = "-00000-of-00000";
+    const char *end = name + len - SUFFIX;
+    for (size_t i = 0; i < SUFFIX; i++) {
+        bool digit = end[i] >= '0' && end[i] <= '9';
+        if (shape[i] == '0' ? !digit : end[i] != shape[i])
+            return len;
+    }
+    return len - SUFFIX;
+}
+
+char *package_name_for(const char *path)
+{
+    enum { NAME_MAX_BYTES = 128 };
+    const char *base = path_base(path);
+    size_t len = strlen(base);
+    if (len > 5 && strcasecmp(base + len - 5, ".gguf") == 0)
+        len -= 5;
+    len = MIN(without_shard(base, len), (size_t)NAME_MAX_BYTES);
+
+    /* Components are lower-case letters and digits with single separators between them. */
+    struct buf name = BUF_INIT(NAME_MAX_BYTES + 16);
+    buf_append_c(&name, "local/");
+    size_t start = name.len;
+    char separator = 0;
+    for (size_t i = 0; i < len; i++) {
+        char c = base[i];
+        if (c >= 'A' && c <= 'Z')
+            c = (char)(c - 'A' + 'a');
+        if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) {
+            if (separator && name.len > start)
+                buf_push(&name, separator);
+            separator = 0;
+            buf_push(&name, c);
+        } else if (!separator) {
+            separator = c == '.' || c == '_' ? c : '-';
+        }
+    }
+    if (name.len == start)
+        buf_append_c(&name, "model");
+    char *text = buf_take(&name);
+    if (!text)
+        alloc_failed();
+    return text;
+}
