@@ -87,7 +87,7 @@ static int push_bias(struct params *p, int64_t id, const struct json *value, str
 {
     if (id < 0 || id > INT32_MAX)
         return error_set(err, ERR_INVALID, "'logit_bias' must name tokens by their ids");
-    float bias;
+    float bias = 0;
     int r = parse_bias_value(value, &bias, err);
     if (r < 0)
         return r;

@@ -54,7 +54,7 @@ int verb_parse(int argc, char **argv, void *values, int *ret_exit_code);
 /* Prints "model-engine: MESSAGE" to standard error; returns the exit code. */
 int verb_fail(const struct error *err);
 
-/* Is standard output still writable? Flushes it: a reader that went away ends the verb quietly. */
+/* Flushes standard output; fails when it cannot be written any more. */
 int verb_flush(struct error *err);
 
 #endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * model-engine: the built-in engine, one process per loaded model. This file is its table of verbs
+ * and their documentation. */
+#include "base/opt.h"
+#include "engine/verbs/verbs.h"
+
+static const struct command commands[] = {
+    {
+        .name = "serve",
+        .summary = "Serve a model over HTTP",
+        .details =
+            "Listens first and loads the model then: until it is ready every request is answered\n"
+            "with status 503. SIGTERM and SIGINT end the server.\n"
+            "\n"
+            "  GET  /health                200 when ready, 503 while loading\n"
+            "  GET  /v1/models, /props, /slots, /metrics\n"
+            "  POST /v1/chat/completions   OpenAI's fields and llama-server's; \"stream\"\n"
+            "  POST /v1/completions        the same with \"prompt\" in place of \"messages\"\n"
+            "  POST /tokenize, /detokenize, /apply-template\n"
+            "\n"
+            "The context size is tokens per sequence, prompt and answer together. Without\n"
+            "--ctx-size it is that of the model's training, or less if the caches of all\n"
+            "sequences would take more than half of the free memory; the log, /props and\n"
+            "/v1/models say what it is. A prompt that does not fit is refused.\n"
+            "\n"
+            "On Linux the process confines itself before it opens the model: it cannot open\n"
+            "connections, start programs or write files any more. A socket file it made\n"
+            "therefore stays behind; the next server at that path replaces it.\n",
+        .opts = verb_serve_opts,
+        .run = verb_serve,
+    },
+    {
+        .name = "generate",
+        .summary = "Continue a prompt; print the text as it comes",
+        .details = "The prompt is taken as it is, without a chat template. With --temp 0 the\n"
+                   "answer is always the same.\n",
+        .opts = verb_generate_opts,
+        .run = verb_generate,
+    },
+    {
+        .name = "tokenize",
+        .summary = "Turn text into token ids and back, JSON lines",
+        .details =
+            "Reads one JSON object per line from standard input and answers each with one line.\n"
+            "\n"
+            "  {\"text\":\"Hi\",\"add_special\":true,\"parse_special\":false}  ->  {\"ids\":[1,6324]}\n"
+            "  {\"ids\":[1,6324]}                                        ->  {\"text\":\"Hi\"}\n"
+            "\n"
+            "add_special (default true) puts the tokens in that begin or end a text where the\n"
+            "vocabulary wants them; parse_special (default false) turns the texts of control\n"
+            "tokens into these tokens. A line that cannot be answered gives {\"error\":\"...\"}.\n",
+        .opts = verb_tokenize_opts,
+        .run = verb_tokenize,
+    },
+    {
+        .name = "render",
+        .summary = "Render a chat template, JSON lines",
+        .details =
+            "Reads one JSON object per line from standard input and answers each with one line.\n"
+            "\n"
+            "  {\"messages\":[...],\"add_generation_prompt\":true}  ->  {\"text\":\"...\"}\n"
+            "\n"
+            "A line that cannot be rendered gives {\"error\":\"...\"}.\n",
+        .opts = verb_render_opts,
+        .run = verb_render,
+    },
+    {
+        .name = "eval",
+        .summary = "Compute logits of token ids, JSON lines",
+        .details =
+            "Reads one JSON object per line from standard input and answers each with one line.\n"
+            "\n"
+            "  {\"ids\":[1,6324],\"top\":2}               ->  {\"top\":[[29892,9.25],[727,8.5]]}\n"
+            "  {\"ids\":[1,6324],\"top\":2,\"greedy\":3}    ->  the same and \"greedy_ids\":[29892,727,29991]\n"
+            "\n"
+            "top: pairs of id and raw logit at the last position, best first (20 of them by\n"
+            "default). greedy: that many tokens decoded one at a time, always the best one; an\n"
+            "end-of-text token does not stop it. The ids are taken as they are, nothing is added.\n"
+            "A line that cannot be answered gives {\"error\":\"...\"}.\n",
+        .opts = verb_eval_opts,
+        .run = verb_eval,
+    },
+    {
+        .name = "info",
+        .summary = "Print what a model file is, as one JSON object",
+        .opts = verb_info_opts,
+        .run = verb_info,
+    },
+    {
+        .name = "bench",
+        .summary = "Measure how fast prompts are read and tokens generated",
+        .details =
+            "Each test runs once to warm up and then as often as --repetitions says; the rates\n"
+            "are tokens per second. With --json every test gives a line:\n"
+            "\n"
+            "  {\"test\":\"pp512\",\"threads\":4,\"median\":812.5,\"min\":801.2,\"max\":815.9}\n"
+            "  {\"test\":\"tg128\",\"threads\":4,\"median\":41.3,\"min\":41.0,\"max\":41.5}\n"
+            "\n"
+            "pp512: a prompt of 512 tokens; tg128: 128 tokens generated one by one.\n",
+        .opts = verb_bench_opts,
+        .run = verb_bench,
+    },
+    {
+        .name = "version",
+        .summary = "Print the version",
+        .run = verb_version,
+    },
+    COMMAND_END,
+};
+
+const struct program model_engine_program = {
+    .name = "model-engine",
+    .man_name = "model-engine",
+    .version = MR_VERSION,
+    .summary = "Run language models from GGUF files",
+    .details =
+        "The built-in engine of Docker Model Runner. The daemon, model-runner, starts one process\n"
+        "of it per loaded model and talks to it over HTTP on a Unix socket; it can as well be run\n"
+        "by hand. The verbs tokenize, render and eval are for people who build and check the\n"
+        "engine: they read JSON lines from standard input, answer each line with exactly one line,\n"
+        "flushed, and report trouble with a line as {\"error\":\"...\"} on its answer line.\n",
+    .commands = commands,
+    .man_extra =
+        ".SH ENVIRONMENT\n"
+        ".TP\n.B MR_CPU\nuse no better instructions than these: scalar, avx2, avx512\n"
+        ".SH EXIT STATUS\n0 on success, 1 on an error, 130 when interrupted.\n"
+        ".SH SEE ALSO\n.BR model-runner (1),\n.BR docker-model (1)\n",
+};
+
+int main(int argc, char **argv)
+{
+    return opt_dispatch(&model_engine_program, argc - 1, argv + 1);
+}
