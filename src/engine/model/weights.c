@@ -254,10 +254,11 @@ static int load_entry(struct weights *w, const struct gguf *g, const struct entr
     return 0;
 }
 
-int weights_load(struct weights *w, const struct gguf *g, const struct descriptor *d,
-                 struct backend *b, struct error *err)
+/* Finds and checks all tensors; *ret_entries is the caller's. */
+static int prepare(struct weights *w, const struct gguf *g, const struct descriptor *d,
+                   struct entry **ret_entries, size_t *ret_n, struct error *err)
 {
-    *w = (struct weights){.backend = b, .n_layers = d->n_layers};
+    w->n_layers = d->n_layers;
     w->layers = xcalloc(d->n_layers, sizeof(*w->layers));
     size_t n = gguf_n_tensors(g);
     CLEANUP_FREE struct entry *entries = alloc_array_zero(n + 1, sizeof(*entries));
@@ -267,24 +268,43 @@ int weights_load(struct weights *w, const struct gguf *g, const struct descripto
         return error_set(err, ERR_NOMEM, "out of memory for %zu tensors", n);
     struct loader ld = {.g = g, .d = d, .entries = entries, .used = used};
     int r = want_all(&ld, w, err);
-    for (size_t i = 0; r == 0 && i < ld.n_entries; i++)
+    if (r < 0)
+        return r;
+    *ret_entries = TAKE(entries);
+    *ret_n = ld.n_entries;
+    return 0;
+}
+
+int weights_check(const struct gguf *g, const struct descriptor *d, struct error *err)
+{
+    CLEANUP(weights_release) struct weights w = {0};
+    CLEANUP_FREE struct entry *entries = NULL;
+    size_t n;
+    return prepare(&w, g, d, &entries, &n, err);
+}
+
+int weights_load(struct weights *w, const struct gguf *g, const struct descriptor *d,
+                 struct backend *b, struct error *err)
+{
+    *w = (struct weights){.backend = b};
+    CLEANUP_FREE struct entry *entries = NULL;
+    size_t n = 0;
+    int r = prepare(w, g, d, &entries, &n, err);
+    for (size_t i = 0; r == 0 && i < n; i++)
         r = load_entry(w, g, &entries[i], err);
     return r;
 }
 
 void weights_release(struct weights *w)
 {
-    if (!w->backend)
-        return;
-    void (*weight_free)(struct backend *, struct weight *) = w->backend->ops->weight_free;
     struct weight *global[] = {w->token_embd, w->output_norm, w->output};
     for (size_t i = 0; i < ARRAY_LEN(global); i++)
         if (global[i])
-            weight_free(w->backend, global[i]);
-    for (uint32_t i = 0; i < w->n_layers; i++)
+            w->backend->ops->weight_free(w->backend, global[i]);
+    for (uint32_t i = 0; w->layers && i < w->n_layers; i++)
         for (size_t k = 0; k < LT_COUNT; k++)
             if (w->layers[i].t[k])
-                weight_free(w->backend, w->layers[i].t[k]);
+                w->backend->ops->weight_free(w->backend, w->layers[i].t[k]);
     for (size_t i = 0; i < w->n_converted; i++)
         free(w->converted[i]);
     free(w->converted);

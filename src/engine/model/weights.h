@@ -27,6 +27,9 @@ struct weights {
     uint64_t bytes;         /* of all tensors, as in the file */
 };
 
+/* Checks that the file holds exactly the tensors of its descriptor, without loading any. */
+int weights_check(const struct gguf *g, const struct descriptor *d, struct error *err);
+
 /* Checks all tensors first and then loads them; *w is zeroed before. */
 int weights_load(struct weights *w, const struct gguf *g, const struct descriptor *d,
                  struct backend *b, struct error *err);

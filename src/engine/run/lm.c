@@ -112,15 +112,19 @@ int lm_tokenize_prompt(const struct lm *lm, struct str text, struct token_list *
     return tokenizer_encode(lm->tokenizer, text, flags, out, err);
 }
 
-uint32_t lm_default_ctx_size(const struct lm *lm, uint32_t n_seqs, enum kv_type type)
+uint32_t lm_fitting_ctx_size(uint32_t n_ctx_train, uint64_t token_bytes)
 {
-    uint64_t n_ctx = lm->n_ctx_train > 0 ? lm->n_ctx_train : DEFAULT_CTX_MIN;
+    uint64_t n_ctx = n_ctx_train > 0 ? n_ctx_train : DEFAULT_CTX_MIN;
     uint64_t available = memory_available();
-    uint64_t token_bytes = model_kv_token_bytes(lm->model, type) * n_seqs;
     if (available > 0 && token_bytes > 0) {
         uint64_t fits = available / 2 / token_bytes;
         fits = MAX(fits - fits % DEFAULT_CTX_STEP, (uint64_t)DEFAULT_CTX_MIN);
         n_ctx = MIN(n_ctx, fits);
     }
     return (uint32_t)MIN(n_ctx, (uint64_t)1 << 24);
+}
+
+uint32_t lm_default_ctx_size(const struct lm *lm, uint32_t n_seqs, enum kv_type type)
+{
+    return lm_fitting_ctx_size(lm->n_ctx_train, model_kv_token_bytes(lm->model, type) * n_seqs);
 }
