@@ -57,12 +57,34 @@ static bool always(void)
     return true;
 }
 
+/* __builtin_cpu_supports() reads cpuid and XCR0: a feature whose registers the operating system does
+ * not save counts as absent. */
+#if defined(__x86_64__)
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
+}
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+#endif
+
 static const struct level {
     const char *name;
     bool (*present)(void);
     void (*fill)(struct kernels *k);
 } levels[] = {
     {"scalar", always, kernels__fill_scalar},
+#if defined(__x86_64__)
+    {"avx2", has_avx2, kernels__fill_avx2},
+    {"avx512", has_avx512, kernels__fill_avx512},
+#elif defined(__aarch64__)
+    {"neon", always, kernels__fill_neon}, /* part of every arm64 */
+#endif
 };
 
 const char *kernels_level_at(size_t i)

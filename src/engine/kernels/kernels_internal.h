@@ -12,6 +12,12 @@ void kernels__fill_avx2(struct kernels *k);
 void kernels__fill_avx512(struct kernels *k);
 void kernels__fill_neon(struct kernels *k);
 
+/* Parts of the x86 levels that have a file of their own. */
+void kernels__fill_dot_plain_avx2(struct kernels *k);
+void kernels__fill_dot_packed_avx2(struct kernels *k);
+void kernels__fill_dot_plain_avx512(struct kernels *k);
+void kernels__fill_dot_packed_avx512(struct kernels *k);
+
 /* What an item of the table types means. */
 extern const int8_t kernels__iq4_values[16];
 extern const int8_t kernels__mxfp4_values[16];

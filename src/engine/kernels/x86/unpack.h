@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Unpacking blocks with x86 byte operations: 16 items at a time as signed bytes, and the scales as
+ * floats. Used by the AVX2 level and, where it has nothing better, by AVX-512. The layouts are in
+ * types.h; g counts groups of 16 items in a block. */
+#ifndef ENGINE_KERNELS_X86_UNPACK_H
+#define ENGINE_KERNELS_X86_UNPACK_H
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "engine/kernels/types.h"
+
+static ATTR_INLINE float half_to_float(uint16_t h)
+{
+    return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(h)));
+}
+
+static ATTR_INLINE __m128i load16(const void *p)
+{
+    return _mm_loadu_si128((const __m128i *)p);
+}
+
+/* The low or high nibbles of 16 bytes. */
+static ATTR_INLINE __m128i nibbles(__m128i bytes, size_t high)
+{
+    if (high)
+        bytes = _mm_srli_epi16(bytes, 4);
+    return _mm_and_si128(bytes, _mm_set1_epi8(15));
+}
+
+/* 16 where bit i of `bits` is set, for bytes i. */
+static ATTR_INLINE __m128i fifth_bits(unsigned bits)
+{
+    const __m128i of_byte = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+    const __m128i bit = _mm_set1_epi64x((long long)0x8040201008040201u);
+    __m128i b = _mm_shuffle_epi8(_mm_cvtsi32_si128((int)bits), of_byte);
+    __m128i set = _mm_cmpeq_epi8(_mm_and_si128(b, bit), bit);
+    return _mm_and_si128(set, _mm_set1_epi8(16));
+}
+
+/* The 16 bits of qh for group g of a 32-item block. */
+static ATTR_INLINE unsigned fifth_of_group(const uint8_t qh[4], size_t g)
+{
+    return (unsigned)qh[2 * g] | ((unsigned)qh[2 * g + 1] << 8);
+}
+
+static ATTR_INLINE __m128i items_q4_0(const struct block_q4_0 *b, size_t g)
+{
+    return _mm_sub_epi8(nibbles(load16(b->qs), g), _mm_set1_epi8(8));
+}
+
+static ATTR_INLINE __m128i items_q4_1(const struct block_q4_1 *b, size_t g)
+{
+    return nibbles(load16(b->qs), g);
+}
+
+static ATTR_INLINE __m128i items_q5_0(const struct block_q5_0 *b, size_t g)
+{
+    __m128i q = _mm_or_si128(nibbles(load16(b->qs), g), fifth_bits(fifth_of_group(b->qh, g)));
+    return _mm_sub_epi8(q, _mm_set1_epi8(16));
+}
+
+static ATTR_INLINE __m128i items_q5_1(const struct block_q5_1 *b, size_t g)
+{
+    return _mm_or_si128(nibbles(load16(b->qs), g), fifth_bits(fifth_of_group(b->qh, g)));
+}
+
+static ATTR_INLINE __m128i items_q8_0(const struct block_q8_0 *b, size_t g)
+{
+    return load16(b->qs + 16 * g);
+}
+
+/* Sub-block g/2; two sub-blocks share 32 bytes. */
+static ATTR_INLINE __m128i items_q4_k(const struct block_q4_k *b, size_t g)
+{
+    return nibbles(load16(b->qs + 32 * (g / 4) + 16 * (g % 2)), (g / 2) % 2);
+}
+
+static ATTR_INLINE __m128i items_q5_k(const struct block_q5_k *b, size_t g)
+{
+    __m128i low = nibbles(load16(b->qs + 32 * (g / 4) + 16 * (g % 2)), (g / 2) % 2);
+    __m128i bit = _mm_set1_epi8((char)(1u << (g / 2)));
+    __m128i set = _mm_cmpeq_epi8(_mm_and_si128(load16(b->qh + 16 * (g % 2)), bit), bit);
+    return _mm_or_si128(low, _mm_and_si128(set, _mm_set1_epi8(16)));
+}
+
+static ATTR_INLINE __m128i items_q6_k(const struct block_q6_k *b, size_t g)
+{
+    size_t half = g / 8, run = g % 8 / 2, part = g % 2;
+    __m128i low = nibbles(load16(b->ql + 64 * half + 32 * (run % 2) + 16 * part), run / 2);
+    __m128i high = load16(b->qh + 32 * half + 16 * part);
+    high = _mm_and_si128(_mm_srl_epi16(high, _mm_cvtsi32_si128((int)(2 * run))), _mm_set1_epi8(3));
+    __m128i q = _mm_or_si128(low, _mm_slli_epi16(high, 4));
+    return _mm_sub_epi8(q, _mm_set1_epi8(32));
+}
+
+/* ---- heads ---- */
+
+struct head_d { /* w = d * q */
+    float d;
+};
+
+struct head_dm { /* w = d * q + m */
+    float d, m;
+};
+
+struct head_k4 { /* w = scale[j] * q - min[j], j the sub-block of 32 */
+    float scale[8], min[8];
+};
+
+struct head_k6 { /* w = scale[j] * q, j the sub-block of 16 */
+    float scale[16];
+};
+
+static ATTR_INLINE struct head_d head_of_q4_0(const void *p)
+{
+    return (struct head_d){half_to_float(((const struct block_q4_0 *)p)->d)};
+}
+
+static ATTR_INLINE struct head_d head_of_q5_0(const void *p)
+{
+    return (struct head_d){half_to_float(((const struct block_q5_0 *)p)->d)};
+}
+
+static ATTR_INLINE struct head_d head_of_q8_0(const void *p)
+{
+    return (struct head_d){half_to_float(((const struct block_q8_0 *)p)->d)};
+}
+
+static ATTR_INLINE struct head_dm head_of_q4_1(const void *p)
+{
+    const struct block_q4_1 *b = p;
+    return (struct head_dm){half_to_float(b->d), half_to_float(b->m)};
+}
+
+static ATTR_INLINE struct head_dm head_of_q5_1(const void *p)
+{
+    const struct block_q5_1 *b = p;
+    return (struct head_dm){half_to_float(b->d), half_to_float(b->m)};
+}
+
+/* Eight unsigned bytes, given as two words, times d. */
+static ATTR_INLINE void scale_bytes(uint32_t low, uint32_t high, float d, float ret[8])
+{
+    __m128i bytes = _mm_cvtsi64_si128((long long)(low | ((uint64_t)high << 32)));
+    __m256 v = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+    _mm256_storeu_ps(ret, _mm256_mul_ps(v, _mm256_set1_ps(d)));
+}
+
+/* k4_scale_min() for all eight sub-blocks: four a word. */
+static ATTR_INLINE struct head_k4 head_of_k4(uint16_t d, uint16_t dmin, const uint8_t scales[12])
+{
+    struct head_k4 head;
+    uint32_t s[3];
+    memcpy(s, scales, sizeof(s));
+    scale_bytes(s[0] & 0x3f3f3f3f, (s[2] & 0x0f0f0f0f) | ((s[0] >> 2) & 0x30303030),
+                half_to_float(d), head.scale);
+    scale_bytes(s[1] & 0x3f3f3f3f, ((s[2] >> 4) & 0x0f0f0f0f) | ((s[1] >> 2) & 0x30303030),
+                half_to_float(dmin), head.min);
+    return head;
+}
+
+static ATTR_INLINE struct head_k4 head_of_q4_k(const void *p)
+{
+    const struct block_q4_k *b = p;
+    return head_of_k4(b->d, b->dmin, b->scales);
+}
+
+static ATTR_INLINE struct head_k4 head_of_q5_k(const void *p)
+{
+    const struct block_q5_k *b = p;
+    return head_of_k4(b->d, b->dmin, b->scales);
+}
+
+static ATTR_INLINE struct head_k6 head_of_q6_k(const void *p)
+{
+    const struct block_q6_k *b = p;
+    struct head_k6 head;
+    __m256 d = _mm256_set1_ps(half_to_float(b->d));
+    __m128i bytes = load16(b->scales);
+    __m256 low = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+    __m256 high = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)));
+    _mm256_storeu_ps(head.scale, _mm256_mul_ps(d, low));
+    _mm256_storeu_ps(head.scale + 8, _mm256_mul_ps(d, high));
+    return head;
+}
+
+#endif
