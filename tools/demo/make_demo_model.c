@@ -12,8 +12,9 @@
  *
  *   layer 0, attention   head 0 copies the code of the word before into BACK1, head 1 that of the
  *                        third word before into BACK3, head 2 looks for the latest role marker
- *                        and writes the speaker into ROLE
- *   layer 0, MLP         takes TOPIC away from words that the user did not say
+ *                        and writes into IS_USER who speaks, head 3 sees whether a word begins
+ *   layer 0, MLP         takes TOPIC away from words that the user did not say and from pieces of
+ *                        longer words
  *   layer 1, attention   head 0 looks for the latest word with a TOPIC and writes it into ABOUT
  *   layer 1, MLP         one neuron for each word of each answer: ABOUT, CUR, BACK1, BACK3 → the
  *                        code of the next word into NEXT
@@ -23,6 +24,7 @@
  * of the neighbour; the slowest pair of dimensions, started at 45 degrees, falls with distance all
  * over the context. The result is the same file on every machine. */
 #include <assert.h>
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,9 +50,12 @@ enum {
     BACK3 = 2 * CODE,
     NEXT = 3 * CODE,
     ONE = 4 * CODE,      /* the constant, alone in its block of 32 so that quantising spares it */
-    MARK = ONE + 32,     /* this token is the marker of: user, assistant, system */
-    ROLE = MARK + 3,     /* who speaks here */
-    TOPIC = ROLE + 3,    /* this word calls up a topic */
+    MARK = ONE + 32,     /* this token is the marker of: the user, somebody else */
+    IS_USER = MARK + 2,  /* the user speaks here */
+    INNER = IS_USER + 1, /* a keyword without a space: it may be a piece of a longer word */
+    BORDER = INNER + 1,  /* a word may begin behind this token without a space */
+    AT_BORDER = BORDER + 1, /* the token before is such a one */
+    TOPIC = AT_BORDER + 1,  /* this word calls up a topic */
     ABOUT = TOPIC + MAX_TOPICS, /* the topic of the question */
 };
 
@@ -172,9 +177,9 @@ struct keyword_ctx {
 static void mark_topic(struct demo_vocab *v, struct str word, void *ctx)
 {
     struct keyword_ctx *k = ctx;
-    int32_t id = demo_vocab_find(v, word);
-    for (size_t t = 0; t < demo_n_topics; t++)
-        *at(&k->d->embed, (size_t)id, TOPIC + t) = t == k->topic ? 1.0f : 0.0f;
+    size_t id = (size_t)demo_vocab_find(v, word);
+    *at(&k->d->embed, id, TOPIC + k->topic) = 1.0f;
+    *at(&k->d->embed, id, INNER) = word.ptr[0] == ' ' ? 0.0f : 1.0f;
 }
 
 static void make_embedding(struct demo *d)
@@ -189,16 +194,21 @@ static void make_embedding(struct demo *d)
         each_keyword(t, true, mark_topic, &d->vocab, &ctx);
         each_keyword(t, false, mark_topic, &d->vocab, &ctx);
     }
+    for (int c = 0; c < 128; c++) {
+        char byte = (char)c;
+        if (!isalnum(c))
+            *at(&d->embed, (size_t)demo_vocab_find(&d->vocab, str_make(&byte, 1)), BORDER) = 1.0f;
+    }
     /* The beginning of a text counts as a user who has not said anything known yet. */
     static const struct {
         enum demo_special token;
-        int role;
-        bool topic;
-    } marks[] = {{DEMO_BEGIN, 0, true}, {DEMO_USER, 0, true}, {DEMO_ASSISTANT, 1, false},
-                 {DEMO_SYSTEM, 2, false}};
+        bool user;
+    } marks[] = {{DEMO_BEGIN, true}, {DEMO_USER, true}, {DEMO_ASSISTANT, false},
+                 {DEMO_SYSTEM, false}};
     for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
-        *at(&d->embed, marks[i].token, (size_t)(MARK + marks[i].role)) = 1.0f;
-        if (marks[i].topic)
+        *at(&d->embed, marks[i].token, MARK + (marks[i].user ? 0 : 1)) = 1.0f;
+        *at(&d->embed, marks[i].token, BORDER) = 1.0f;
+        if (marks[i].user)
             *at(&d->embed, marks[i].token, TOPIC) = 1.0f;
     }
 }
@@ -210,8 +220,8 @@ static void make_output(struct demo *d)
     for (size_t i = 0; i < d->vocab.n; i++)
         for (size_t j = 0; j < CODE; j++)
             *at(&d->output, i, NEXT + j) = gain * *at(&d->codes, i, j);
-    /* Where no answer is under way (a raw prompt), a line break starts one. */
-    *at(&d->output, (size_t)demo_vocab_find(&d->vocab, STR("\n")), ONE) = 0.3f * gain;
+    /* Where no answer is under way (a raw prompt), it is the assistant's turn. */
+    *at(&d->output, DEMO_ASSISTANT, ONE) = 0.3f * gain;
 }
 
 /* ---- attention ---- */
@@ -221,9 +231,17 @@ static double angle(const struct demo *d, size_t pair)
     return pow(d->freq_base, -2.0 * (double)pair / CODE);
 }
 
-/* Head `head` of `l` looks `distance` tokens back and copies region `from` to region `to`. */
-static void copy_neighbour(struct demo *d, struct layer *l, size_t head, double distance,
-                           size_t from, size_t to)
+/* Head `head` copies n values at `from` of the token it looks at to `to`. */
+static void copy_values(struct layer *l, size_t head, size_t from, size_t n, size_t to)
+{
+    for (size_t i = 0; i < n; i++) {
+        *at(&l->v, head * CODE + i, from + i) = 1.0f;
+        *at(&l->o, to + i, head * CODE + i) = 1.0f;
+    }
+}
+
+/* Head `head` looks `distance` tokens back. */
+static void look_back(struct demo *d, struct layer *l, size_t head, double distance)
 {
     double size = sqrt(NEIGHBOUR * sqrt(CODE));
     for (size_t pair = 0; pair < NEIGHBOUR_PAIRS; pair++) {
@@ -233,40 +251,38 @@ static void copy_neighbour(struct demo *d, struct layer *l, size_t head, double 
         *at(&l->q, row + 1, ONE) = (float)(-size * sin(turn));
         *at(&l->k, row, ONE) = (float)size;
     }
-    for (size_t j = 0; j < CODE; j++) {
-        *at(&l->v, head * CODE + j, from + j) = 1.0f;
-        *at(&l->o, to + j, head * CODE + j) = 1.0f;
-    }
 }
 
-/* Head `head` looks for the latest token that has one of n features at `key` and copies those
- * features to `to`. */
-static void copy_latest(struct layer *l, size_t head, size_t key, size_t n, size_t to)
+/* Head `head` looks at the latest token that has one of the n features at `key`. */
+static void look_for_latest(struct layer *l, size_t head, size_t key, size_t n)
 {
     double size = sqrt(RECENCY * sqrt(CODE));
     size_t row = head * CODE + CODE - 2; /* the slowest pair */
     *at(&l->q, row, ONE) = (float)(size * sqrt(0.5));
     *at(&l->q, row + 1, ONE) = (float)(size * sqrt(0.5));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         *at(&l->k, row, key + i) = (float)size;
-        *at(&l->v, head * CODE + i, key + i) = 1.0f;
-        *at(&l->o, to + i, head * CODE + i) = 1.0f;
-    }
 }
 
 /* ---- MLP ---- */
 
-/* Layer 0: takes the topic away from words of other speakers. Two neurons make a step from 0 to 1
- * as "topic minus user" goes from 0.3 to 0.5; a clean word has exactly 1. */
+/* Layer 0: takes the topic away where it does not count. Two neurons make a step from 0 to 1 as
+ *
+ *     4 topic - 2 is_user + inner - at_border - 2
+ *
+ * goes from 0.3 to 0.5: it is at least 1 for a topic that somebody else names or that is a piece of
+ * a word, at most 0 for one that counts, and negative without a topic. */
 static void make_topic_filter(struct layer *l)
 {
     const float steep = 100.0f, low = 0.3f, high = 0.5f;
     for (size_t t = 0; t < demo_n_topics; t++) {
         for (size_t side = 0; side < 2; side++) {
             size_t neuron = 2 * t + side;
-            *at(&l->gate, neuron, TOPIC + t) = steep;
-            *at(&l->gate, neuron, ROLE) = -steep;
-            *at(&l->gate, neuron, ONE) = -steep * (side == 0 ? low : high);
+            *at(&l->gate, neuron, TOPIC + t) = 4 * steep;
+            *at(&l->gate, neuron, IS_USER) = -2 * steep;
+            *at(&l->gate, neuron, INNER) = steep;
+            *at(&l->gate, neuron, AT_BORDER) = -steep;
+            *at(&l->gate, neuron, ONE) = -steep * (2 + (side == 0 ? low : high));
             *at(&l->up, neuron, ONE) = 1.0f;
             *at(&l->down, TOPIC + t, neuron) = (side == 0 ? -1.0f : 1.0f) / (steep * (high - low));
         }
@@ -345,13 +361,11 @@ static bool known_history(const char *name, const int32_t *words, size_t i)
  * returns the next free number. */
 static size_t add_answer(struct demo *d, struct layer *l, size_t topic, size_t first)
 {
-    int32_t words[MAX_WORDS], history[HISTORY];
+    int32_t words[MAX_WORDS], history[HISTORY], start = DEMO_ASSISTANT;
     size_t n = answer_tokens(d, topic, words, MAX_WORDS), neuron = first;
-    /* An answer starts behind the assistant's marker, or behind a line break in raw text. */
-    int32_t starts[] = {DEMO_ASSISTANT, demo_vocab_find(&d->vocab, STR("\n"))};
-    for (size_t s = 0; s < ARRAY_LEN(starts); s++, neuron++)
-        if (l)
-            add_neuron(d, l, neuron, topic, &starts[s], 1, words[0]);
+    if (l)
+        add_neuron(d, l, neuron, topic, &start, 1, words[0]);
+    neuron++;
     for (size_t i = 0; i + 1 < n; i++) {
         if (known_history(demo_topics[topic].name, words, i))
             continue;
@@ -382,11 +396,17 @@ static void make_layers(struct demo *d)
     d->freq_base = pow(slowest, -(double)CODE / (CODE - 2));
 
     struct layer *l = d->layers;
-    copy_neighbour(d, &l[0], 0, 1, CUR, BACK1);
-    copy_neighbour(d, &l[0], 1, 3, CUR, BACK3);
-    copy_latest(&l[0], 2, MARK, 3, ROLE);
+    look_back(d, &l[0], 0, 1);
+    copy_values(&l[0], 0, CUR, CODE, BACK1);
+    look_back(d, &l[0], 1, 3);
+    copy_values(&l[0], 1, CUR, CODE, BACK3);
+    look_for_latest(&l[0], 2, MARK, 2);
+    copy_values(&l[0], 2, MARK, 1, IS_USER);
+    look_back(d, &l[0], 3, 1);
+    copy_values(&l[0], 3, BORDER, 1, AT_BORDER);
     make_topic_filter(&l[0]);
-    copy_latest(&l[1], 0, TOPIC, demo_n_topics, ABOUT);
+    look_for_latest(&l[1], 0, TOPIC, demo_n_topics);
+    copy_values(&l[1], 0, TOPIC, demo_n_topics, ABOUT);
     for (size_t t = 0, neuron = 0; t < demo_n_topics; t++)
         neuron = add_answer(d, &l[1], t, neuron);
 }
