@@ -59,15 +59,8 @@ static int read_real(const struct gguf *g, const struct descriptor *d, const cha
 
 /* ---- the architecture ---- */
 
-static int find_arch(const struct gguf *g, const struct arch **ret, struct error *err)
+static int refuse_arch(struct str name, struct error *err)
 {
-    struct str name = {0};
-    int r = gguf_get_str(g, "general.architecture", &name, err);
-    if (r < 0)
-        return r;
-    *ret = arch_find(name);
-    if (*ret)
-        return 0;
     CLEANUP_BUF struct buf known = BUF_INIT(1024);
     for (size_t i = 0; arch_at(i); i++)
         buf_printf(&known, "%s%s", i > 0 ? ", " : "", arch_at(i)->name);
@@ -340,10 +333,13 @@ static int read_scales(const struct gguf *g, const struct arch *a, struct descri
 
 int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *err)
 {
-    const struct arch *a = NULL;
-    int r = find_arch(g, &a, err);
+    struct str name = {0};
+    int r = gguf_get_str(g, "general.architecture", &name, err);
     if (r < 0)
         return r;
+    const struct arch *a = arch_find(name);
+    if (!a)
+        return refuse_arch(name, err);
     CLEANUP_DESCRIPTOR struct descriptor d = {
         .arch = a->name,
         .act = a->act,
