@@ -228,7 +228,7 @@ static int load_entries(struct store_txn *t, struct tar_reader *tar, struct buf 
     int r;
     while ((r = tar_next(tar, &e, err)) > 0) {
         struct oci_digest digest;
-        bool is_manifest, is_blob;
+        bool is_manifest = false, is_blob = false;
         r = classify(e.name, &is_manifest, &is_blob, &digest, err);
         if (r < 0)
             return r;
