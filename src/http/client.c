@@ -476,6 +476,7 @@ int http_perform(const struct http_call *call, struct http_result *res, struct e
             wrap_with_target(call, err);
         http_result_release(res);
     }
+    res->sent = t.sent;
     return r;
 }
 

@@ -70,6 +70,7 @@ struct http_result {
     int status;
     char content_type[128]; /* "" if none */
     struct buf body;        /* empty when on_data took it */
+    bool sent;              /* the request went out; told also when the call fails */
 };
 
 /* 0 when an answer came, whatever its status. ERR_UNAVAILABLE: nobody listens there, or the

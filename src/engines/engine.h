@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The engine table. An engine is a program that serves OpenAI HTTP on a Unix socket for one model,
+ * and answers its health path with 200 once it can; everything that differs from one engine to the
+ * next is in its row. Adding an engine is adding a file with a row, its line in engine_table[] and
+ * its test. Nothing here starts a process: the runner does that with what the row says. */
+#ifndef ENGINES_ENGINE_H
+#define ENGINES_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/str.h"
+
+/* What a request wants done. */
+enum engine_mode { MODE_COMPLETION, MODE_EMBEDDING, MODE_RERANKING, MODE_IMAGE, MODE_COUNT };
+
+const char *engine_mode_name(enum engine_mode mode); /* "completion", "embedding", … */
+int engine_mode_parse(struct str name, enum engine_mode *ret, struct error *err);
+
+/* A NULL-terminated argument vector under construction. */
+struct engine_argv {
+    char **v;
+    size_t n;
+    size_t cap;
+};
+void engine_argv_add(struct engine_argv *a, const char *fmt, ...) ATTR_PRINTF(2, 3);
+void engine_argv_release(struct engine_argv *a);
+
+/* One process to start. */
+struct engine_launch {
+    const char *binary;
+    const char *model_path;
+    const char *mmproj_path;   /* NULL = none */
+    const char *template_path; /* NULL = the one in the model */
+    const char *socket_path;
+    int lifeline_fd;           /* of the child: end of file there means that the daemon is gone */
+    enum engine_mode mode;
+    int64_t context_size;      /* 0 = the engine's choice */
+    const char *const *flags;  /* of the user, checked by engine_check_flags() */
+    size_t n_flags;
+};
+
+struct engine {
+    const char *name;            /* in URLs, `ps` and settings */
+    const char *title;           /* in messages */
+    const char *health_path;
+    const char *const *formats;  /* of models, NULL-terminated */
+    unsigned modes;              /* bit 1 << enum engine_mode */
+    bool one_process;            /* a process that serves one of its modes serves them all */
+    const char *binary_name;     /* of the program looked for */
+
+    /* The program to run; `configured` (NULL = none) is what the user said and then counts alone. */
+    int (*find)(const char *configured, char **ret_path, struct error *err);
+    int (*argv)(const struct engine_launch *l, struct engine_argv *ret, struct error *err);
+};
+
+extern const struct engine *const engine_table[];
+extern const size_t engine_count;
+
+/* The first engine for a model format ("" counts as gguf); ERR_UNSUPPORTED names it. */
+int engine_for_format(const char *format, const struct engine **ret, struct error *err);
+
+/* Is `name` a backend that a URL or a request may name? These are hints: the model decides. */
+bool engine_backend_known(struct str name);
+extern const char *const engine_backends[]; /* their names, NULL-terminated */
+
+/* Do requests that name `backend` ("" = any) mean this engine? "llama.cpp" is the name that clients
+ * know for "whatever runs GGUF here". */
+bool engine_answers_to(const struct engine *e, struct str backend);
+
+/* Are these flags of a user fit to be put on an engine's command line? Only flags of the list that
+ * Docker Model Runner allows for llama.cpp: none that names a file or opens a port. */
+int engine_check_flags(const char *const *flags, size_t n, struct error *err);
+
+/* Looks for a program: beside this one, in ../libexec/model-runner, then in PATH. */
+int engine_find_program(const char *name, char **ret_path, struct error *err);
+
+/* A sentence for what an engine's last words on standard error mean; NULL if they say nothing
+ * known. */
+const char *engine_explain(struct str tail);
+
+extern const struct engine engine_native;
+
+#endif

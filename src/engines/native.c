@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The built-in engine, model-engine. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "engines/engine.h"
+
+static int find(const char *configured, char **ret_path, struct error *err)
+{
+    if (!configured || !*configured)
+        return engine_find_program("model-engine", ret_path, err);
+    if (!file_exists(configured) || access(configured, X_OK) != 0)
+        return error_set(err, ERR_NOT_FOUND, "the engine '%s' is not an executable file",
+                         configured);
+    *ret_path = path_absolute(configured);
+    return 0;
+}
+
+/* The flags of llama.cpp that mean the same here. Others are accepted and have no effect: they are
+ * about another program's inner works (GPU layers, batch sizes, …). */
+static const struct flag_map {
+    const char *flag;
+    const char *ours;
+} flag_map[] = {
+    {"-c", "--ctx-size"},  {"--ctx-size", "--ctx-size"}, {"-np", "--parallel"},
+    {"--parallel", "--parallel"}, {"-t", "--threads"},   {"--threads", "--threads"},
+};
+
+static const char *our_name(struct str flag)
+{
+    for (size_t i = 0; i < ARRAY_LEN(flag_map); i++)
+        if (str_eq_c(flag, flag_map[i].flag))
+            return flag_map[i].ours;
+    return NULL;
+}
+
+/* Translates "--flag value" and "--flag=value"; returns how many items it used. */
+static size_t add_flag(const struct engine_launch *l, size_t i, struct engine_argv *a)
+{
+    struct str item = str_from(l->flags[i]);
+    ptrdiff_t eq = str_find_char(item, '=');
+    const char *ours = our_name(eq < 0 ? item : str_sub(item, 0, (size_t)eq));
+    if (!ours)
+        return 1;
+    bool is_context = strcmp(ours, "--ctx-size") == 0;
+    const char *value = eq >= 0 ? item.ptr + eq + 1 : i + 1 < l->n_flags ? l->flags[i + 1] : NULL;
+    size_t used = eq >= 0 || !value ? 1 : 2;
+    /* A context size of the configuration wins. */
+    if (value && !(is_context && l->context_size > 0)) {
+        engine_argv_add(a, "%s", ours);
+        engine_argv_add(a, "%s", value);
+    }
+    return used;
+}
+
+static int argv(const struct engine_launch *l, struct engine_argv *ret, struct error *err)
+{
+    (void)err;
+    engine_argv_add(ret, "%s", l->binary);
+    engine_argv_add(ret, "serve");
+    engine_argv_add(ret, "--model");
+    engine_argv_add(ret, "%s", l->model_path);
+    engine_argv_add(ret, "--socket");
+    engine_argv_add(ret, "%s", l->socket_path);
+    engine_argv_add(ret, "--lifeline-fd");
+    engine_argv_add(ret, "%d", l->lifeline_fd);
+    if (l->template_path) {
+        engine_argv_add(ret, "--chat-template-file");
+        engine_argv_add(ret, "%s", l->template_path);
+    }
+    if (l->context_size > 0) {
+        engine_argv_add(ret, "--ctx-size");
+        engine_argv_add(ret, "%lld", (long long)l->context_size);
+    }
+    for (size_t i = 0; i < l->n_flags;)
+        i += add_flag(l, i, ret);
+    return 0;
+}
+
+static const char *const formats[] = {"gguf", NULL};
+
+const struct engine engine_native = {
+    .name = "native",
+    .title = "model-engine",
+    .health_path = "/health",
+    .formats = formats,
+    .modes = 1U << MODE_COMPLETION | 1U << MODE_EMBEDDING | 1U << MODE_RERANKING,
+    .one_process = true,
+    .binary_name = "model-engine",
+    .find = find,
+    .argv = argv,
+};

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Start and end of the daemon's parts. */
+#include "runner/daemon.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/paths.h"
+#include "runner/routes.h"
+
+/* A socket's path has 107 characters; "/engines/engine-PID-N.sock" needs its share. */
+enum { STOP_GRACE_MS = 5000, LONGEST_RUNTIME_DIR = 64 };
+
+/* Makes a directory that only this user can enter, or checks that it is one: whoever owns the
+ * directory of a socket can put another socket in its place. */
+static int make_private_dir(const char *path, struct error *err)
+{
+    CLEANUP_FREE char *parent = path_dir(path);
+    int r = dir_make(parent, 0755, err);
+    if (r < 0)
+        return r;
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return error_errno(err, errno, "cannot make the directory '%s'", path);
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return error_errno(err, errno, "cannot look at the directory '%s'", path);
+    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid())
+        return error_set(err, ERR_DENIED, "'%s' is not a directory of this user", path);
+    if ((st.st_mode & 0077) != 0 && chmod(path, 0700) != 0)
+        return error_errno(err, errno, "cannot make the directory '%s' private", path);
+    return 0;
+}
+
+static int listen_unix(struct daemon *d, struct error *err)
+{
+    const struct settings *s = d->settings;
+    int r = 0;
+    if (s->socket_is_default) {
+        CLEANUP_FREE char *dir = path_dir(s->socket);
+        r = make_private_dir(dir, err);
+    }
+    const struct http_server_options o = {
+        .listen.unix_path = s->socket, .handler = routes_handle, .ctx = d};
+    if (r == 0)
+        r = http_server_start(&o, &d->unix_server, err);
+    if (r == 0)
+        log_info("listening on unix://%s", s->socket);
+    return r;
+}
+
+static int listen_tcp(struct daemon *d, struct error *err)
+{
+    const struct settings *s = d->settings;
+    const struct http_server_options o = {
+        .listen = {.host = s->host, .port = s->port}, .handler = routes_handle, .ctx = d};
+    int r = http_server_start(&o, &d->tcp_server, err);
+    if (r == 0)
+        log_info("listening on http://%s:%u", s->host,
+                 (unsigned)http_server_port(d->tcp_server));
+    return r;
+}
+
+static int listen_all(struct daemon *d, struct error *err)
+{
+    const struct settings *s = d->settings;
+    if (s->tcp) {
+        int r = listen_tcp(d, err);
+        if (r < 0)
+            return r;
+    }
+    if (!*s->socket)
+        return 0;
+    int r = listen_unix(d, err);
+    if (r < 0 && s->socket_is_default && s->tcp) {
+        log_warn("no Unix socket: %s", err->msg);
+        return 0;
+    }
+    return r;
+}
+
+/* The engines' sockets lie beside ours in a directory of their own, so that two daemons of one user
+ * do not meet there either. */
+static int make_engine_dir(struct daemon *d, struct error *err)
+{
+    CLEANUP_FREE char *runtime = NULL;
+    int r = path_runtime_dir(&runtime, err);
+    if (r == 0 && strlen(runtime) > LONGEST_RUNTIME_DIR)
+        r = error_set(err, ERR_INVALID, "'%s' is too long for sockets", runtime);
+    if (r == 0)
+        r = make_private_dir(runtime, err);
+    if (r == 0) {
+        d->engine_dir = path_join(runtime, "engines");
+        r = make_private_dir(d->engine_dir, err);
+    }
+    if (r == 0)
+        return 0;
+    /* A machine without a home that can be written, or with a long one: a fresh directory. */
+    free(d->engine_dir);
+    d->engine_dir = xstrdup("/tmp/model-runner-XXXXXX");
+    if (!mkdtemp(d->engine_dir)) {
+        free(TAKE(d->engine_dir));
+        return r;
+    }
+    return 0;
+}
+
+int daemon_start(const struct settings *settings, struct daemon *ret, struct error *err)
+{
+    struct daemon *d = ret;
+    *d = (struct daemon){.settings = settings};
+    int r = make_engine_dir(d, err);
+    if (r == 0)
+        r = models_open(&(struct models_options){.root = settings->models_path}, &d->models, err);
+    if (r == 0) {
+        const struct scheduler_options o = {
+            .models = d->models,
+            .socket_dir = d->engine_dir,
+            .engine_path = settings->engine_path,
+            .idle_timeout_ns = settings->idle_timeout_ns < 0 ? -1 : settings->idle_timeout_ns,
+            .load_timeout_ms = settings->load_timeout_ns / 1000000,
+            .wait_timeout_ms = settings->wait_timeout_ns / 1000000,
+            .stop_grace_ms = STOP_GRACE_MS,
+            .max_runners = settings->max_models,
+        };
+        r = scheduler_start(&o, &d->scheduler, err);
+    }
+    if (r == 0)
+        r = listen_all(d, err);
+    if (r < 0)
+        daemon_stop(d);
+    return r;
+}
+
+void daemon_stop(struct daemon *d)
+{
+    http_server_stop(d->unix_server);
+    http_server_stop(d->tcp_server);
+    scheduler_stop(d->scheduler);
+    models_close(d->models);
+    if (d->engine_dir && strncmp(d->engine_dir, "/tmp/", 5) == 0)
+        rmdir(d->engine_dir);
+    free(d->engine_dir);
+    *d = (struct daemon){0};
+}

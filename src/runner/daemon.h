@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The daemon: the parts that live as long as it does. */
+#ifndef RUNNER_DAEMON_H
+#define RUNNER_DAEMON_H
+
+#include "http/server.h"
+#include "models/models.h"
+#include "runner/scheduler.h"
+#include "runner/settings.h"
+
+struct daemon {
+    const struct settings *settings;
+    struct models *models;
+    struct scheduler *scheduler;
+    struct http_server *unix_server; /* NULL = not listening there */
+    struct http_server *tcp_server;
+    char *engine_dir;                /* private, for the engines' sockets */
+};
+
+/* Opens the store, starts the scheduler, listens. `settings` must outlive it. */
+int daemon_start(const struct settings *settings, struct daemon *ret, struct error *err);
+/* Ends requests, then engines. A zeroed one is fine. */
+void daemon_stop(struct daemon *d);
+
+#endif

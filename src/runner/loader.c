@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Loads: from a model's id to an engine process that answers. Runs on a thread of its own for each
+ * load, so that it needs no client. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/client.h"
+#include "runner/scheduler_internal.h"
+
+enum { FIRST_PROBE_MS = 5, LAST_PROBE_MS = 250, PROBE_TIMEOUT_MS = 5000 };
+
+static bool is_wanted(struct runner *r)
+{
+    pthread_mutex_lock(&r->s->lock);
+    bool wanted = r->state == RUNNER_LOADING;
+    pthread_mutex_unlock(&r->s->lock);
+    return wanted;
+}
+
+/* The process is gone; on the supervisor's thread. */
+static void on_exit_of(void *ctx)
+{
+    struct runner *r = ctx;
+    struct scheduler *s = r->s;
+    pthread_mutex_lock(&s->lock);
+    r->process_alive = false;
+    if (r->state == RUNNER_READY) {
+        struct error why = ERROR_INIT;
+        process_reason(r->process, ERR_INTERNAL, &why);
+        log_warn("the engine of %s ended: %s", r->typed, why.msg);
+        r->state = RUNNER_STOPPING;
+    }
+    runner_settle(r);
+    runner_unref(r);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static int start_process(struct runner *r, const struct model_files *files, const char *binary,
+                         struct error *err)
+{
+    const struct engine_launch launch = {
+        .binary = binary,
+        .model_path = files->model_path,
+        .mmproj_path = files->mmproj_path,
+        .template_path = files->template_path,
+        .socket_path = r->socket,
+        .lifeline_fd = PROCESS_LIFELINE_FD,
+        .mode = r->target.mode,
+        .context_size = r->settings.context_size ? r->settings.context_size : files->context_size,
+        .flags = r->settings.flags,
+        .n_flags = r->settings.n_flags,
+    };
+    CLEANUP(engine_argv_release) struct engine_argv argv = {0};
+    int result = r->target.engine->argv(&launch, &argv, err);
+    if (result < 0)
+        return result;
+    unlink(r->socket);
+    struct scheduler *s = r->s;
+    pthread_mutex_lock(&s->lock);
+    r->process_alive = true;
+    r->refs++; /* for on_exit_of() */
+    pthread_mutex_unlock(&s->lock);
+    const struct process_spec spec = {
+        .title = r->target.engine->title, .argv = argv.v, .on_exit = on_exit_of, .ctx = r};
+    struct process *process = NULL;
+    result = supervisor_spawn(s->supervisor, &spec, &process, err);
+    pthread_mutex_lock(&s->lock);
+    if (result < 0) {
+        r->process_alive = false;
+        runner_unref(r);
+    }
+    r->process = process;
+    if (process && r->state != RUNNER_LOADING) /* it was stopped meanwhile */
+        process_stop(process, s->stop_grace_ms);
+    pthread_mutex_unlock(&s->lock);
+    return result;
+}
+
+static bool is_healthy(const struct runner *r)
+{
+    char url[256];
+    snprintf(url, sizeof(url), "http://localhost%s", r->target.engine->health_path);
+    struct http_call call = HTTP_CALL_INIT;
+    call.url = url;
+    call.unix_path = r->socket;
+    call.timeout_ms = PROBE_TIMEOUT_MS;
+    struct http_result res = {0};
+    if (http_perform(&call, &res, NULL) < 0)
+        return false;
+    int status = res.status;
+    http_result_release(&res);
+    return status == 200;
+}
+
+static int await_health(struct runner *r, struct error *err)
+{
+    int64_t give_up_ms = clock_mono_ms() + r->s->load_timeout_ms;
+    for (int64_t pause_ms = FIRST_PROBE_MS;; pause_ms = MIN(pause_ms * 2, LAST_PROBE_MS)) {
+        if (process_wait(r->process, pause_ms)) {
+            process_reason(r->process, ERR_INTERNAL, err);
+            return error_wrap(err, "%s terminated unexpectedly", r->target.engine->title);
+        }
+        if (!is_wanted(r))
+            return error_set(err, ERR_CANCELED, "the model was unloaded");
+        if (is_healthy(r))
+            return 0;
+        if (clock_mono_ms() > give_up_ms)
+            return error_set(err, ERR_TIMEOUT,
+                             "inference backend took too long to initialize (%lld s)",
+                             (long long)(r->s->load_timeout_ms / 1000));
+    }
+}
+
+static int load(struct runner *r, struct error *err)
+{
+    CLEANUP(model_files_release) struct model_files files = {0};
+    int result = models_resolve_file(r->s->models, r->target.id, &files, err);
+    if (result < 0)
+        return error_wrap(err, "failed to get model");
+    CLEANUP_FREE char *binary = NULL;
+    result = r->target.engine->find(r->s->engine_path, &binary, err);
+    if (result == 0)
+        result = start_process(r, &files, binary, err);
+    if (result < 0)
+        return error_wrap(err, "unable to start runner");
+    result = await_health(r, err);
+    if (result < 0)
+        return error_wrap(err, "error waiting for runner to be ready");
+    return 0;
+}
+
+void *load_main(void *arg)
+{
+    struct runner *r = arg;
+    struct scheduler *s = r->s;
+    struct error err = ERROR_INIT;
+    int64_t start_ms = clock_mono_ms();
+    log_info("loading %s with %s", r->typed, r->target.engine->name);
+    int result = load(r, &err);
+    if (result < 0) {
+        error_wrap(&err, "unable to load runner");
+        log_error("%s: %s", r->typed, err.msg);
+    }
+
+    pthread_mutex_lock(&s->lock);
+    r->loading = false;
+    r->last_used_ms = clock_mono_ms();
+    clock_gettime(CLOCK_REALTIME, &r->last_used);
+    if (result == 0 && r->state == RUNNER_LOADING && r->process_alive) {
+        r->state = RUNNER_READY;
+        log_info("%s is ready after %lld ms", r->typed, (long long)(r->last_used_ms - start_ms));
+    } else if (result < 0) {
+        /* Whatever it was, to the client it is a server that cannot do what it should. */
+        err.code = ERR_INTERNAL;
+        r->load_error = err;
+    }
+    if (r->state != RUNNER_READY)
+        runner_stop(r);
+    runner_settle(r);
+    s->n_loads--;
+    pthread_cond_broadcast(&s->changed);
+    runner_unref(r);
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Shared forms of answers, see respond.h. */
+#include "runner/respond.h"
+
+#include <string.h>
+
+void respond_error(struct http_request *r, const struct error *err)
+{
+    http_respond_text(r, errc_http_status(err->code), err->msg);
+}
+
+struct json *openai_error(const struct error *err)
+{
+    struct json *inner = js_object();
+    js_set_cstr(inner, "message", err->msg);
+    js_set_cstr(inner, "type", errc_openai_type(err->code));
+    js_set_cstr(inner, "code", errc_name(err->code));
+    js_set(inner, "param", js_null());
+    struct json *outer = js_object();
+    js_set(outer, "error", inner);
+    return outer;
+}
+
+void respond_openai_error(struct http_request *r, int status, const struct error *err)
+{
+    CLEANUP_JSON struct json *v = openai_error(err);
+    http_respond_json(r, status ? status : errc_http_status(err->code), v);
+}
+
+struct json *read_json_object(struct http_request *r, size_t max, struct buf *text)
+{
+    CLEANUP_BUF struct buf own = BUF_INIT(max);
+    struct error err = ERROR_INIT;
+    struct buf *to = text ? text : &own;
+    int result = http_request_read_all(r, to, &err);
+    if (result == -(int)ERR_TOO_LARGE)
+        error_wrap(&err, "request too large");
+    struct json *v = NULL;
+    if (result == 0 && js_parse(buf_str(to), "the request body", &v, &err) < 0)
+        error_wrap(&err, "invalid request");
+    if (v && !js_is(v, JS_OBJECT)) {
+        js_free(TAKE(v));
+        error_set(&err, ERR_INVALID, "invalid request: the request body must be a JSON object");
+    }
+    if (v)
+        return v;
+    if (err.code != ERR_TOO_LARGE && err.code != ERR_CANCELED)
+        err.code = ERR_INVALID;
+    respond_openai_error(r, 0, &err);
+    return NULL;
+}
+
+bool query_flag(const struct http_request *r, const char *key)
+{
+    static const char *const yes[] = {"", "1", "t", "T", "true", "True", "TRUE"};
+    const char *value = http_request_query(r, key);
+    for (size_t i = 0; value && i < ARRAY_LEN(yes); i++)
+        if (strcmp(value, yes[i]) == 0)
+            return true;
+    return false;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Routes about the engines and what they hold. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "runner/respond.h"
+#include "runner/routes.h"
+
+static const struct engine *engine_named(const char *name)
+{
+    for (size_t i = 0; i < engine_count; i++)
+        if (engine_answers_to(engine_table[i], str_from(name)))
+            return engine_table[i];
+    return NULL;
+}
+
+static char *engine_program(const struct daemon *d, const struct engine *e, struct error *err)
+{
+    char *path = NULL;
+    return e->find(d->settings->engine_path, &path, err) < 0 ? NULL : path;
+}
+
+void route_status(struct daemon *d, struct http_request *r, const struct route_args *args)
+{
+    (void)args;
+    CLEANUP_JSON struct json *v = js_object();
+    for (const char *const *name = engine_backends; *name; name++) {
+        const struct engine *e = engine_named(*name);
+        struct error err = ERROR_INIT;
+        CLEANUP_FREE char *path = e ? engine_program(d, e, &err) : NULL;
+        CLEANUP_FREE char *text =
+            path ? xasprintf("Running: %s %s", e->title, MR_VERSION)
+                 : xasprintf("Not Installed%s%s", e ? ": " : "", e ? err.msg : "");
+        js_set_cstr(v, *name, text);
+    }
+    CLEANUP_FREE char *body = js_text(v, JS_COMPACT);
+    http_respond(r, 200, "application/json", str_from(body));
+}
+
+void route_ps(struct daemon *d, struct http_request *r, const struct route_args *args)
+{
+    (void)args;
+    CLEANUP_JSON struct json *v = scheduler_ps(d->scheduler);
+    http_respond_json(r, 200, v);
+}
+
+void route_df(struct daemon *d, struct http_request *r, const struct route_args *args)
+{
+    (void)args;
+    struct error err = ERROR_INIT;
+    uint64_t models = 0, engine = 0;
+    if (models_disk_usage(d->models, &models, &err) < 0) {
+        respond_error(r, &err);
+        return;
+    }
+    CLEANUP_FREE char *path = engine_program(d, engine_table[0], NULL);
+    if (path)
+        file_size(path, &engine, NULL);
+    CLEANUP_JSON struct json *v = js_object();
+    js_set_int(v, "models_disk_usage", (int64_t)models);
+    js_set_int(v, "default_backend_disk_usage", (int64_t)engine);
+    http_respond_json(r, 200, v);
+}
+
+void route_unload(struct daemon *d, struct http_request *r, const struct route_args *args)
+{
+    (void)args;
+    CLEANUP_JSON struct json *request = read_json_object(r, CONTROL_BODY_MAX, NULL);
+    if (!request)
+        return;
+    struct str backend = js_get_str(request, "backend");
+    unsigned n = 0;
+    if (js_get_bool(request, "all", false)) {
+        n = scheduler_unload_all(d->scheduler, backend);
+    } else {
+        const struct json *list = js_get(request, "models");
+        for (size_t i = 0; i < js_len(list); i++) {
+            const char *name = js_to_cstr(js_at(list, i));
+            if (name)
+                n += scheduler_unload(d->scheduler, name, backend);
+        }
+    }
+    CLEANUP_JSON struct json *v = js_object();
+    js_set_int(v, "unloaded_runners", n);
+    http_respond_json(r, 200, v);
+}
+
+void route_configure(struct daemon *d, struct http_request *r, const struct route_args *args)
+{
+    if (*args->backend && !engine_backend_known(str_from(args->backend))) {
+        http_respond_text(r, 404, "backend not found");
+        return;
+    }
+    CLEANUP_JSON struct json *request = read_json_object(r, CONTROL_BODY_MAX, NULL);
+    if (!request)
+        return;
+    struct error err = ERROR_INIT;
+    const char *model = js_get_cstr(request, "model", "");
+    enum engine_mode mode;
+    if (!*model) {
+        http_respond_text(r, 400, "model is required");
+        return;
+    }
+    if (scheduler_configure(d->scheduler, request, &mode, &err) < 0) {
+        if (err.code == ERR_INVALID)
+            error_wrap(&err, "invalid request");
+        respond_error(r, &err);
+        return;
+    }
+    scheduler_preload(d->scheduler, model, mode);
+    http_respond_empty(r, 202);
+}
+
+void route_settings(struct daemon *d, struct http_request *r, const struct route_args *args)
+{
+    (void)args;
+    const char *model = http_request_query(r, "model");
+    CLEANUP_JSON struct json *v = scheduler_settings(d->scheduler, model ? model : "");
+    http_respond_json(r, 200, v);
+}

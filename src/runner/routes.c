@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Paths → handlers. A pattern is literal text with at most one {backend}, which stands for one
+ * part of the path, and one {name}, which stands for one or more. The first row that fits counts.
+ *
+ * Before the table is asked, the path is brought to one form: "/exp/vDD4.40", under which Docker
+ * Desktop shows the same tree, is taken off, and the aliases "/v1/…", "/rerank" and "/score" get
+ * "/engines" in front. */
+#include "runner/routes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/str.h"
+#include "runner/guard.h"
+
+#define DESKTOP_PREFIX "/exp/vDD4.40"
+
+enum { ROUTE_OPEN = 1 }; /* no check of the Origin header */
+
+static const struct route {
+    const char *method; /* NULL = any */
+    const char *pattern;
+    route_fn fn;
+    enum engine_mode mode;
+    unsigned flags;
+} routes[] = {
+#define INFER(path, mode)                                  \
+    {"POST", "/engines" path, route_infer, mode, 0},       \
+    {"POST", "/engines/{backend}" path, route_infer, mode, 0}
+    INFER("/v1/chat/completions", MODE_COMPLETION),
+    INFER("/v1/completions", MODE_COMPLETION),
+    INFER("/v1/messages", MODE_COMPLETION),
+    INFER("/v1/messages/count_tokens", MODE_COMPLETION),
+    INFER("/v1/embeddings", MODE_EMBEDDING),
+    INFER("/v1/rerank", MODE_RERANKING),
+    INFER("/rerank", MODE_RERANKING),
+    INFER("/score", MODE_RERANKING),
+    INFER("/v1/images/generations", MODE_IMAGE),
+#undef INFER
+    {"GET", "/engines/v1/models", route_openai_list, 0, 0},
+    {"GET", "/engines/{backend}/v1/models", route_openai_list, 0, 0},
+    {"GET", "/engines/v1/models/{name}", route_openai_get, 0, 0},
+    {"GET", "/engines/{backend}/v1/models/{name}", route_openai_get, 0, 0},
+    {"GET", "/engines/status", route_status, 0, 0},
+    {"GET", "/engines/ps", route_ps, 0, 0},
+    {"GET", "/engines/df", route_df, 0, 0},
+    {"POST", "/engines/unload", route_unload, 0, 0},
+    {"GET", "/engines/_configure", route_settings, 0, 0},
+    {"POST", "/engines/_configure", route_configure, 0, 0},
+    {"POST", "/engines/{backend}/_configure", route_configure, 0, 0},
+    {"GET", "/models", route_models_list, 0, 0},
+    {"POST", "/models/create", route_models_create, 0, 0},
+    {"POST", "/models/load", route_models_load, 0, 0},
+    {"DELETE", "/models/purge", route_models_purge, 0, 0},
+    {"GET", "/models/{name}/export", route_models_export, 0, 0},
+    {"POST", "/models/{name}/tag", route_models_tag, 0, 0},
+    {"POST", "/models/{name}/repackage", route_models_repackage, 0, 0},
+    {"POST", "/models/{name}", route_models_action, 0, 0},
+    {"GET", "/models/{name}", route_models_get, 0, 0},
+    {"DELETE", "/models/{name}", route_models_delete, 0, 0},
+    {NULL, "/", route_root, 0, ROUTE_OPEN},
+    {"GET", "/version", route_version, 0, ROUTE_OPEN},
+    {"GET", "/logs", route_logs, 0, ROUTE_OPEN},
+};
+
+/* A pattern's parts found in a path, borrowed from it. */
+struct found {
+    struct str backend;
+    struct str name;
+};
+
+static bool match(const char *pattern, const char *path, struct found *f)
+{
+    static const char backend_mark[] = "{backend}", name_mark[] = "{name}";
+    while (*pattern) {
+        if (strncmp(pattern, backend_mark, sizeof(backend_mark) - 1) == 0) {
+            size_t n = strcspn(path, "/");
+            if (n == 0)
+                return false;
+            f->backend = str_make(path, n);
+            pattern += sizeof(backend_mark) - 1;
+            path += n;
+        } else if (strncmp(pattern, name_mark, sizeof(name_mark) - 1) == 0) {
+            /* Only literal text follows a {name}, so it ends the path. */
+            const char *tail = pattern + sizeof(name_mark) - 1;
+            struct str rest = str_from(path);
+            size_t tail_len = strlen(tail);
+            if (rest.len <= tail_len || !str_ends_with(rest, str_from(tail)))
+                return false;
+            f->name = str_sub(rest, 0, rest.len - tail_len);
+            return f->name.ptr[f->name.len - 1] != '/';
+        } else if (*pattern++ != *path++) {
+            return false;
+        }
+    }
+    return *path == '\0';
+}
+
+static bool is_below(const char *path, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return strncmp(path, prefix, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+/* The path as the table knows it; the caller frees. */
+static char *canonical_path(const char *path)
+{
+    if (is_below(path, DESKTOP_PREFIX))
+        path += strlen(DESKTOP_PREFIX);
+    if (*path == '\0')
+        path = "/";
+    if (is_below(path, "/v1") || strcmp(path, "/rerank") == 0 || strcmp(path, "/score") == 0)
+        return xasprintf("/engines%s", path);
+    return xstrdup(path);
+}
+
+static const struct route *find_route(const char *method, const char *path, struct found *f)
+{
+    if (strcmp(method, "HEAD") == 0)
+        method = "GET";
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        *f = (struct found){0};
+        if ((!routes[i].method || strcmp(routes[i].method, method) == 0) &&
+            match(routes[i].pattern, path, f))
+            return &routes[i];
+    }
+    return NULL;
+}
+
+static char *terminated(struct str s)
+{
+    char *copy = str_dup(s.ptr ? s : STR(""));
+    if (!copy)
+        alloc_failed();
+    return copy;
+}
+
+void routes_handle(struct http_request *r, void *ctx)
+{
+    struct daemon *d = ctx;
+    CLEANUP_FREE char *path = canonical_path(http_request_path(r));
+    struct found found;
+    const struct route *route = find_route(http_request_method(r), path, &found);
+    bool guarded = is_below(path, "/models") || is_below(path, "/engines");
+    if (!guard_host(d->settings, r))
+        return;
+    if (guarded && !(route && route->flags & ROUTE_OPEN) && !guard_origin(d->settings, r))
+        return;
+    if (!route) {
+        http_respond_text(r, 404, guarded ? "not found" : "404 page not found");
+        return;
+    }
+    CLEANUP_FREE char *backend = terminated(found.backend);
+    CLEANUP_FREE char *name = terminated(found.name);
+    const struct route_args args = {.backend = backend, .name = name, .mode = route->mode};
+    route->fn(d, r, &args);
+}

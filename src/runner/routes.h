@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The daemon's routes: one table in routes.c, the handlers in a file for each group. */
+#ifndef RUNNER_ROUTES_H
+#define RUNNER_ROUTES_H
+
+#include "engines/engine.h"
+#include "http/server.h"
+#include "runner/daemon.h"
+
+/* What the pattern of a route found in the path; "" where it has no such part. */
+struct route_args {
+    const char *backend;
+    const char *name;        /* of a model, may contain '/' */
+    enum engine_mode mode;   /* of an inference route */
+};
+
+typedef void (*route_fn)(struct daemon *d, struct http_request *r, const struct route_args *args);
+
+/* The server's handler; ctx is a struct daemon. */
+void routes_handle(struct http_request *r, void *ctx);
+
+/* route_fixed.c */
+void route_root(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_version(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_logs(struct daemon *d, struct http_request *r, const struct route_args *args);
+
+/* route_models.c */
+void route_models_list(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_models_get(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_models_delete(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_models_purge(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_models_tag(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_models_repackage(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_models_load(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_models_export(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_models_create(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_models_action(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_openai_list(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_openai_get(struct daemon *d, struct http_request *r, const struct route_args *args);
+
+/* route_engines.c */
+void route_status(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_ps(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_df(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_unload(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_configure(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_settings(struct daemon *d, struct http_request *r, const struct route_args *args);
+
+/* route_infer.c */
+void route_infer(struct daemon *d, struct http_request *r, const struct route_args *args);
+
+#endif

@@ -1,0 +1,717 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Runners: who gets one, who waits, who goes; scheduler.h draws the states, loader.c starts the
+ * processes. */
+#include "runner/scheduler.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "oci/reference.h"
+#include "runner/scheduler_internal.h"
+
+struct lease {
+    struct scheduler *s;
+    struct runner *r;
+};
+
+/* ---- small things ---- */
+
+static struct timespec at_ms(int64_t mono_ms)
+{
+    return (struct timespec){.tv_sec = mono_ms / 1000, .tv_nsec = mono_ms % 1000 * 1000000};
+}
+
+/* Waits for any change, at most until then; with the lock held. False when the time is up. */
+static bool wait_change(struct scheduler *s, int64_t until_ms)
+{
+    if (until_ms == INT64_MAX)
+        return pthread_cond_wait(&s->changed, &s->lock) == 0;
+    struct timespec t = at_ms(until_ms);
+    return pthread_cond_timedwait(&s->changed, &s->lock, &t) != ETIMEDOUT;
+}
+
+static void wake_all(void *ctx)
+{
+    struct scheduler *s = ctx;
+    pthread_mutex_lock(&s->lock);
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- settings of models ---- */
+
+struct setting {
+    struct setting *next;
+    char *key;   /* the model's id, or its full name while it is not in the store */
+    char *typed; /* as the request named it */
+    enum engine_mode mode;
+    struct model_settings values;
+};
+
+static void setting_free(struct setting *x)
+{
+    free(x->key);
+    free(x->typed);
+    model_settings_release(&x->values);
+    free(x);
+}
+
+/* The name in full, or as it is when it is no reference. The caller frees. */
+static char *full_name(const char *model)
+{
+    struct oci_reference ref;
+    if (oci_reference_parse(str_from(model), oci_default_registry(), &ref, NULL) < 0)
+        return xstrdup(model);
+    char text[OCI_REFERENCE_TEXT_MAX];
+    oci_reference_text(&ref, text);
+    return xstrdup(text);
+}
+
+static char *setting_key(struct scheduler *s, const char *model)
+{
+    char id[OCI_DIGEST_TEXT_MAX];
+    if (models_resolve_id(s->models, model, MODELS_EXACT, id, NULL) == 0)
+        return xstrdup(id);
+    return full_name(model);
+}
+
+static struct setting *find_setting(struct scheduler *s, const char *key, enum engine_mode mode)
+{
+    for (struct setting *x = s->settings; x; x = x->next)
+        if (x->mode == mode && strcmp(x->key, key) == 0)
+            return x;
+    return NULL;
+}
+
+/* The settings of a model for a mode; those for completion serve the modes that have none. */
+static const struct model_settings *settings_for(struct scheduler *s, const struct target *t)
+{
+    static const struct model_settings none = {.keep_alive_ns = KEEP_DEFAULT};
+    const char *const keys[] = {t->id, t->name};
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const struct setting *x = keys[i] ? find_setting(s, keys[i], t->mode) : NULL;
+        if (!x && keys[i])
+            x = find_setting(s, keys[i], MODE_COMPLETION);
+        if (x)
+            return &x->values;
+    }
+    return &none;
+}
+
+static bool drop_settings(struct scheduler *s, const char *key)
+{
+    bool any = false;
+    for (struct setting **at = &s->settings; *at;) {
+        struct setting *x = *at;
+        if (key && strcmp(x->key, key) != 0) {
+            at = &x->next;
+            continue;
+        }
+        *at = x->next;
+        setting_free(x);
+        any = true;
+    }
+    return any;
+}
+
+/* ---- what a request is about ---- */
+
+static void target_release(struct target *t)
+{
+    free(t->name);
+    *t = (struct target){0};
+}
+
+static enum engine_mode process_mode(const struct engine *e, enum engine_mode mode)
+{
+    return e->one_process ? MODE_COMPLETION : mode;
+}
+
+static const struct engine *engine_of_running(struct scheduler *s, const char *id)
+{
+    pthread_mutex_lock(&s->lock);
+    const struct engine *engine = NULL;
+    for (const struct runner *r = s->runners; r && !engine; r = r->next)
+        if (strcmp(r->target.id, id) == 0)
+            engine = r->target.engine;
+    pthread_mutex_unlock(&s->lock);
+    return engine;
+}
+
+static int find_engine(struct scheduler *s, const char *id, const struct engine **ret,
+                       struct error *err)
+{
+    *ret = engine_of_running(s, id);
+    if (*ret)
+        return 0;
+    struct model_info info;
+    int r = models_get(s->models, id, MODELS_EXACT, &info, err);
+    if (r < 0)
+        return r;
+    r = engine_for_format(info.format, ret, err);
+    model_info_release(&info);
+    return r;
+}
+
+static int find_target(struct scheduler *s, const char *model, enum engine_mode mode,
+                       struct target *ret, struct error *err)
+{
+    struct target t = {0};
+    int r = models_resolve_id(s->models, model, MODELS_EXACT, t.id, err);
+    if (r == 0)
+        r = find_engine(s, t.id, &t.engine, err);
+    if (r < 0)
+        return r;
+    if (!(t.engine->modes & 1U << mode))
+        return error_set(err, ERR_UNSUPPORTED, "unsupported backend mode \"%s\"",
+                         engine_mode_name(mode));
+    t.mode = process_mode(t.engine, mode);
+    t.name = full_name(model);
+    *ret = t;
+    return 0;
+}
+
+/* ---- runners; all with the lock held ---- */
+
+static bool is_idle(const struct runner *r)
+{
+    return r->in_use == 0 && r->waiters == 0 && r->state != RUNNER_STOPPING;
+}
+
+static struct runner *find_runner(struct scheduler *s, const struct target *t)
+{
+    for (struct runner *r = s->runners; r; r = r->next)
+        if (r->target.mode == t->mode && strcmp(r->target.id, t->id) == 0)
+            return r;
+    return NULL;
+}
+
+void runner_unref(struct runner *r)
+{
+    if (--r->refs > 0)
+        return;
+    process_unref(r->process);
+    model_settings_release(&r->settings);
+    target_release(&r->target);
+    free(r->typed);
+    free(r->socket);
+    free(r);
+}
+
+void runner_settle(struct runner *r)
+{
+    struct scheduler *s = r->s;
+    if (!r->loading && !r->process_alive && r->listed) {
+        for (struct runner **at = &s->runners; *at; at = &(*at)->next)
+            if (*at == r) {
+                *at = r->next;
+                break;
+            }
+        s->n_runners--;
+        r->listed = false;
+        unlink(r->socket);
+        runner_unref(r);
+    }
+    pthread_cond_broadcast(&s->changed);
+}
+
+void runner_stop(struct runner *r)
+{
+    if (r->state == RUNNER_STOPPING)
+        return;
+    r->state = RUNNER_STOPPING;
+    if (r->process && r->process_alive)
+        process_stop(r->process, r->s->stop_grace_ms);
+    runner_settle(r);
+}
+
+static struct runner *add_runner(struct scheduler *s, struct target *t, const char *typed)
+{
+    struct runner *r = xcalloc(1, sizeof(*r));
+    r->s = s;
+    r->refs = 1; /* the list's */
+    r->listed = true;
+    r->state = RUNNER_LOADING;
+    model_settings_copy(settings_for(s, t), &r->settings);
+    r->typed = xstrdup(typed);
+    r->socket = xasprintf("%s/engine-%d-%u.sock", s->socket_dir, (int)getpid(), ++s->serial);
+    r->target = *t;
+    r->target.name = xstrdup(t->name);
+    r->next = s->runners;
+    s->runners = r;
+    s->n_runners++;
+    return r;
+}
+
+static int start_load(struct scheduler *s, struct target *t, const char *typed, struct error *err)
+{
+    struct runner *r = add_runner(s, t, typed);
+    r->loading = true;
+    r->refs++; /* the load's */
+    s->n_loads++;
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_t thread;
+    int error = pthread_create(&thread, &attr, load_main, r);
+    pthread_attr_destroy(&attr);
+    if (!error)
+        return 0;
+    s->n_loads--;
+    r->loading = false;
+    runner_settle(r);
+    runner_unref(r);
+    return error_errno(err, error, "unable to load runner: unable to start runner");
+}
+
+/* Which of two idle runners goes first: the one not to be kept for ever, then the one that was
+ * used longer ago. */
+static bool goes_before(struct scheduler *s, const struct runner *a, const struct runner *b)
+{
+    bool keep_a = settings_for(s, &a->target)->keep_alive_ns == KEEP_FOREVER;
+    bool keep_b = settings_for(s, &b->target)->keep_alive_ns == KEEP_FOREVER;
+    if (keep_a != keep_b)
+        return keep_b;
+    return a->last_used_ms < b->last_used_ms;
+}
+
+/* Frees one place unless one is being freed already. */
+static void make_room(struct scheduler *s)
+{
+    struct runner *victim = NULL;
+    for (struct runner *r = s->runners; r; r = r->next) {
+        if (r->state == RUNNER_STOPPING)
+            return;
+        if (r->state == RUNNER_READY && is_idle(r) && (!victim || goes_before(s, r, victim)))
+            victim = r;
+    }
+    if (victim) {
+        log_info("unloading %s to make room", victim->typed);
+        runner_stop(victim);
+    }
+}
+
+/* ---- acquire ---- */
+
+/* Waits for the end of a load; 0 = look again. */
+static int join_load(struct scheduler *s, struct runner *r, struct http_request *client,
+                     struct error *err)
+{
+    r->refs++;
+    r->waiters++;
+    while (r->state == RUNNER_LOADING && !(client && http_request_canceled(client)))
+        wait_change(s, INT64_MAX);
+    r->waiters--;
+    int result = r->load_error.code != ERR_NONE ? error_copy(err, &r->load_error) : 0;
+    runner_unref(r);
+    return result;
+}
+
+static int no_place(struct scheduler *s, struct error *err)
+{
+    return error_set(err, ERR_BUSY,
+                     "unable to load runner: all %u places for models are in use by requests: try "
+                     "again later or raise --max-models",
+                     s->max_runners);
+}
+
+static struct lease *lease_new(struct scheduler *s, struct runner *r)
+{
+    r->in_use++;
+    r->refs++;
+    struct lease *l = xcalloc(1, sizeof(*l));
+    l->s = s;
+    l->r = r;
+    return l;
+}
+
+static int acquire(struct scheduler *s, struct target *t, const char *typed,
+                   struct http_request *client, struct lease **ret, struct error *err)
+{
+    int64_t give_up_ms = clock_mono_ms() + s->wait_timeout_ms;
+    for (;;) {
+        if (s->stopping)
+            return error_set(err, ERR_UNAVAILABLE,
+                             "unable to load runner: backend loading disabled");
+        if (client && http_request_canceled(client))
+            return error_set(err, ERR_CANCELED, "unable to load runner: context canceled");
+        struct runner *r = find_runner(s, t);
+        int result = 0;
+        if (r && r->state == RUNNER_READY && is_idle(r) &&
+            !model_settings_same_process(&r->settings, settings_for(s, t))) {
+            log_info("restarting %s with its new settings", typed);
+            runner_stop(r);
+        } else if (r && r->state == RUNNER_READY) {
+            *ret = lease_new(s, r);
+            return 0;
+        } else if (r && r->state == RUNNER_LOADING) {
+            result = join_load(s, r, client, err);
+        } else if (!r && s->n_runners < s->max_runners) {
+            result = start_load(s, t, typed, err);
+        } else {
+            if (!r)
+                make_room(s);
+            if (!wait_change(s, give_up_ms))
+                return no_place(s, err);
+        }
+        if (result < 0)
+            return result;
+    }
+}
+
+int scheduler_acquire(struct scheduler *s, const char *model, enum engine_mode mode,
+                      struct http_request *client, struct lease **ret, struct error *err)
+{
+    struct target t;
+    int result = find_target(s, model, mode, &t, err);
+    if (result < 0)
+        return result;
+    if (client)
+        http_request_on_cancel(client, wake_all, s);
+    pthread_mutex_lock(&s->lock);
+    result = acquire(s, &t, model, client, ret, err);
+    pthread_mutex_unlock(&s->lock);
+    if (client)
+        http_request_on_cancel(client, NULL, NULL);
+    target_release(&t);
+    return result;
+}
+
+const char *lease_socket(const struct lease *l)
+{
+    return l->r->socket;
+}
+
+bool lease_died(struct lease *l, struct error *err)
+{
+    enum { PATIENCE_MS = 2000 };
+    if (!process_wait(l->r->process, PATIENCE_MS))
+        return false;
+    process_reason(l->r->process, ERR_INTERNAL, err);
+    error_wrap(err, "%s terminated unexpectedly", l->r->target.engine->title);
+    return true;
+}
+
+void lease_release(struct lease *l)
+{
+    struct scheduler *s = l->s;
+    pthread_mutex_lock(&s->lock);
+    l->r->last_used_ms = clock_mono_ms();
+    clock_gettime(CLOCK_REALTIME, &l->r->last_used);
+    if (--l->r->in_use == 0)
+        pthread_cond_broadcast(&s->changed);
+    runner_unref(l->r);
+    pthread_mutex_unlock(&s->lock);
+    free(l);
+}
+
+void scheduler_preload(struct scheduler *s, const char *model, enum engine_mode mode)
+{
+    struct target t;
+    if (find_target(s, model, mode, &t, NULL) < 0)
+        return;
+    pthread_mutex_lock(&s->lock);
+    if (!s->stopping && !find_runner(s, &t) && s->n_runners < s->max_runners)
+        start_load(s, &t, model, NULL);
+    pthread_mutex_unlock(&s->lock);
+    target_release(&t);
+}
+
+/* ---- settings from outside ---- */
+
+static int configure(struct scheduler *s, const char *key, const char *model, enum engine_mode mode,
+                     const struct json *request, struct error *err)
+{
+    struct setting *x = find_setting(s, key, mode);
+    struct model_settings merged;
+    int result = model_settings_merge(x ? &x->values : NULL, request, &merged, err);
+    if (result < 0)
+        return result;
+    struct runner *stale = NULL;
+    for (struct runner *r = s->runners; r && !stale; r = r->next)
+        if (strcmp(r->target.id, key) == 0 && r->target.mode == mode &&
+            r->state == RUNNER_READY && !model_settings_same_process(&r->settings, &merged))
+            stale = r;
+    if (stale && !is_idle(stale)) {
+        model_settings_release(&merged);
+        return error_set(err, ERR_CONFLICT, "runner already active");
+    }
+    if (stale)
+        runner_stop(stale);
+    if (!x) {
+        x = xcalloc(1, sizeof(*x));
+        x->key = xstrdup(key);
+        x->mode = mode;
+        x->next = s->settings;
+        s->settings = x;
+    }
+    model_settings_release(&x->values);
+    x->values = merged;
+    free(x->typed);
+    x->typed = xstrdup(model);
+    pthread_cond_broadcast(&s->changed);
+    return 0;
+}
+
+static bool has_flag(const struct json *request, const char *flag)
+{
+    const struct json *flags = js_get(request, "runtime-flags");
+    for (size_t i = 0; i < js_len(flags); i++)
+        if (str_eq_c(js_to_str(js_at(flags, i)), flag))
+            return true;
+    return false;
+}
+
+int scheduler_configure(struct scheduler *s, const struct json *request, enum engine_mode *ret_mode,
+                        struct error *err)
+{
+    const char *model = js_get_cstr(request, "model", "");
+    enum engine_mode mode = has_flag(request, "--embeddings") ? MODE_EMBEDDING : MODE_COMPLETION;
+    struct str named = js_get_str(request, "mode");
+    int result = named.len > 0 ? engine_mode_parse(named, &mode, err) : 0;
+    if (result < 0)
+        return result;
+    CLEANUP_FREE char *key = setting_key(s, model);
+    struct target t;
+    *ret_mode = mode;
+    if (find_target(s, model, mode, &t, NULL) == 0) {
+        mode = t.mode;
+        target_release(&t);
+    } else {
+        mode = process_mode(engine_table[0], mode);
+    }
+    pthread_mutex_lock(&s->lock);
+    result = configure(s, key, model, mode, request, err);
+    pthread_mutex_unlock(&s->lock);
+    return result;
+}
+
+struct json *scheduler_settings(struct scheduler *s, const char *model)
+{
+    CLEANUP_FREE char *only = *model ? setting_key(s, model) : NULL;
+    struct json *list = js_array();
+    pthread_mutex_lock(&s->lock);
+    for (const struct setting *x = s->settings; x; x = x->next) {
+        if (only && strcmp(only, x->key) != 0)
+            continue;
+        struct json *row = js_object();
+        js_set_cstr(row, "Backend", engine_table[0]->name);
+        js_set_cstr(row, "Model", x->typed);
+        js_set_cstr(row, "ModelID", x->key);
+        js_set_cstr(row, "Mode", engine_mode_name(x->mode));
+        js_set(row, "Config", x->values.config ? js_copy(x->values.config) : js_object());
+        js_push(list, row);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return list;
+}
+
+/* ---- unload ---- */
+
+/* Stops the idle runners that `wanted` picks (NULL = all) and waits until they are gone. */
+static unsigned unload_where(struct scheduler *s, bool (*wanted)(const struct runner *, void *),
+                             void *ctx, struct str backend)
+{
+    enum { KILL_MS = 2000 };
+    unsigned n = 0;
+    pthread_mutex_lock(&s->lock);
+    unsigned batch = ++s->batch;
+    for (struct runner *r = s->runners, *next; r; r = next) {
+        next = r->next;
+        if (!is_idle(r) || !engine_answers_to(r->target.engine, backend) ||
+            (wanted && !wanted(r, ctx)))
+            continue;
+        r->batch = batch;
+        runner_stop(r);
+        n++;
+    }
+    int64_t until_ms = clock_mono_ms() + s->stop_grace_ms + KILL_MS;
+    bool left = n > 0;
+    while (left) {
+        left = false;
+        for (const struct runner *r = s->runners; r && !left; r = r->next)
+            left = r->batch == batch;
+        if (left && !wait_change(s, until_ms))
+            break;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
+unsigned scheduler_unload_all(struct scheduler *s, struct str backend)
+{
+    if (backend.len == 0) {
+        pthread_mutex_lock(&s->lock);
+        drop_settings(s, NULL);
+        pthread_mutex_unlock(&s->lock);
+    }
+    return unload_where(s, NULL, NULL, backend);
+}
+
+/* ctx: the model's id or full name, and the name as typed. A runner may outlive its model. */
+static bool is_of_model(const struct runner *r, void *ctx)
+{
+    const char *const *names = ctx;
+    return strcmp(r->target.id, names[0]) == 0 || strcmp(r->target.name, names[0]) == 0 ||
+           strcmp(r->typed, names[1]) == 0;
+}
+
+unsigned scheduler_unload(struct scheduler *s, const char *model, struct str backend)
+{
+    CLEANUP_FREE char *key = setting_key(s, model);
+    const char *names[] = {key, model};
+    unsigned n = unload_where(s, is_of_model, names, backend);
+    pthread_mutex_lock(&s->lock);
+    drop_settings(s, key);
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
+static bool is_deleted(const struct runner *r, void *ctx)
+{
+    char id[OCI_DIGEST_TEXT_MAX];
+    return models_resolve_id(ctx, r->target.id, MODELS_EXACT, id, NULL) == -(int)ERR_NOT_FOUND;
+}
+
+void scheduler_drop_deleted(struct scheduler *s)
+{
+    unload_where(s, is_deleted, s->models, STR(""));
+}
+
+/* ---- ps ---- */
+
+struct json *scheduler_ps(struct scheduler *s)
+{
+    static const char never[] = "0001-01-01T00:00:00Z";
+    struct json *list = js_array();
+    pthread_mutex_lock(&s->lock);
+    for (const struct runner *r = s->runners; r; r = r->next) {
+        if (r->state == RUNNER_STOPPING)
+            continue;
+        struct json *row = js_object();
+        char used[CLOCK_TEXT_MAX];
+        js_set_cstr(row, "backend_name", r->target.engine->name);
+        js_set_cstr(row, "model_name", r->typed);
+        js_set_cstr(row, "mode", engine_mode_name(r->target.mode));
+        bool resting = r->state == RUNNER_READY && r->in_use == 0;
+        if (resting)
+            clock_rfc3339(r->last_used, used);
+        js_set_cstr(row, "last_used", resting ? used : never);
+        if (r->in_use > 0)
+            js_set_bool(row, "in_use", true);
+        if (r->state == RUNNER_LOADING)
+            js_set_bool(row, "loading", true);
+        int64_t keep = settings_for(s, &r->target)->keep_alive_ns;
+        if (keep != KEEP_DEFAULT) {
+            char text[CLOCK_TEXT_MAX];
+            keep_alive_text(keep, text);
+            js_set_cstr(row, "keep_alive", text);
+        }
+        js_push(list, row);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return list;
+}
+
+/* ---- idle runners, and the scheduler's own life ---- */
+
+/* Stops those whose time is up; the time when the next one is. With the lock held. */
+static int64_t unload_idle(struct scheduler *s)
+{
+    int64_t now = clock_mono_ms();
+    int64_t next_ms = INT64_MAX;
+    for (struct runner *r = s->runners, *next; r; r = next) {
+        next = r->next;
+        if (r->state != RUNNER_READY || !is_idle(r))
+            continue;
+        int64_t keep = settings_for(s, &r->target)->keep_alive_ns;
+        if (keep == KEEP_DEFAULT)
+            keep = s->idle_timeout_ns;
+        if (keep == KEEP_FOREVER)
+            continue;
+        int64_t end_ms = r->last_used_ms + keep / 1000000;
+        if (end_ms > now) {
+            next_ms = MIN(next_ms, end_ms);
+            continue;
+        }
+        log_info("unloading %s, idle", r->typed);
+        runner_stop(r);
+    }
+    return next_ms;
+}
+
+static void *janitor_main(void *arg)
+{
+    struct scheduler *s = arg;
+    pthread_mutex_lock(&s->lock);
+    while (!s->stopping)
+        wait_change(s, unload_idle(s));
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+int scheduler_start(const struct scheduler_options *o, struct scheduler **ret, struct error *err)
+{
+    struct supervisor *supervisor = NULL;
+    int r = supervisor_start(&supervisor, err);
+    if (r < 0)
+        return r;
+    struct scheduler *s = xcalloc(1, sizeof(*s));
+    s->models = o->models;
+    s->supervisor = supervisor;
+    s->socket_dir = xstrdup(o->socket_dir);
+    s->engine_path = o->engine_path ? xstrdup(o->engine_path) : NULL;
+    s->idle_timeout_ns = o->idle_timeout_ns;
+    s->load_timeout_ms = o->load_timeout_ms;
+    s->wait_timeout_ms = o->wait_timeout_ms;
+    s->stop_grace_ms = o->stop_grace_ms;
+    s->max_runners = MAX(o->max_runners, 1U);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    int error = pthread_create(&s->janitor, NULL, janitor_main, s);
+    if (error) {
+        r = error_errno(err, error, "cannot start the scheduler");
+        supervisor_stop(supervisor);
+        free(s->socket_dir);
+        free(s->engine_path);
+        free(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+void scheduler_stop(struct scheduler *s)
+{
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->stopping = true;
+    for (struct runner *r = s->runners, *next; r; r = next) {
+        next = r->next;
+        runner_stop(r);
+    }
+    pthread_cond_broadcast(&s->changed);
+    while (s->runners || s->n_loads > 0)
+        wait_change(s, INT64_MAX);
+    drop_settings(s, NULL);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->janitor, NULL);
+    supervisor_stop(s->supervisor);
+    pthread_cond_destroy(&s->changed);
+    pthread_mutex_destroy(&s->lock);
+    free(s->socket_dir);
+    free(s->engine_path);
+    free(s);
+}

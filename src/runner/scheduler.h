@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Which engine processes run. A runner is one engine process that holds one model:
+ *
+ *               acquire: none there          health answers 200
+ *     (none) ─────────────────────▶ LOADING ─────────────────────▶ READY ◀──┐ acquire, release
+ *        ▲                             │                             │  └───┘
+ *        │                             │ it failed, or unload        │ idle too long, unload, make
+ *        │    process gone             ▼                             │ room, other settings, death
+ *        └──────────────────────── STOPPING ◀────────────────────────┘
+ *
+ * A load belongs to nobody: it has a thread of its own, every request for that model waits for the
+ * same load, and a client that leaves stops waiting without stopping the load. A request that holds
+ * a runner (a lease) keeps it from being unloaded. Processes are stopped without holding the lock;
+ * a runner counts until its process is gone, because its memory is in use until then.
+ *
+ * Threads: everything may be called from any thread. */
+#ifndef RUNNER_SCHEDULER_H
+#define RUNNER_SCHEDULER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "engines/engine.h"
+#include "http/server.h"
+#include "models/models.h"
+
+struct scheduler;
+struct lease;
+
+struct scheduler_options {
+    struct models *models;   /* must outlive the scheduler */
+    const char *socket_dir;  /* a private directory, exists */
+    const char *engine_path; /* of model-engine; NULL = look for it */
+    int64_t idle_timeout_ns; /* KEEP_FOREVER = never */
+    int64_t load_timeout_ms;
+    int64_t wait_timeout_ms; /* for a free place */
+    int64_t stop_grace_ms;   /* between SIGTERM and SIGKILL */
+    unsigned max_runners;
+};
+
+int scheduler_start(const struct scheduler_options *o, struct scheduler **ret, struct error *err);
+/* Stops every engine and waits for them. NULL is fine. */
+void scheduler_stop(struct scheduler *s);
+
+/* A running engine for the model, loading it first if need be. `client` (may be NULL) is who waits:
+ * when it leaves, the wait ends with ERR_CANCELED. ERR_NOT_FOUND: no such model. Other failures say
+ * "unable to load runner: …". */
+int scheduler_acquire(struct scheduler *s, const char *model, enum engine_mode mode,
+                      struct http_request *client, struct lease **ret, struct error *err);
+const char *lease_socket(const struct lease *l);
+/* After its connection broke: waits a little for the process to end; true when it did, with the
+ * reason in err. */
+bool lease_died(struct lease *l, struct error *err);
+void lease_release(struct lease *l);
+
+/* Begins to load a model that nobody asks for yet, if there is a free place. */
+void scheduler_preload(struct scheduler *s, const char *model, enum engine_mode mode);
+
+/* Sets what POST /engines/_configure asks for; stops an idle runner that it changes. ERR_CONFLICT,
+ * "runner already active", when requests use one. *ret_mode: the mode it is for. */
+int scheduler_configure(struct scheduler *s, const struct json *request, enum engine_mode *ret_mode,
+                        struct error *err);
+/* The array of GET /engines/_configure; model "" = all. */
+struct json *scheduler_settings(struct scheduler *s, const char *model);
+
+/* Stops idle runners and forgets their settings: all of them, or those of the models named.
+ * Returns how many it stopped, after they are gone. */
+unsigned scheduler_unload_all(struct scheduler *s, struct str backend);
+unsigned scheduler_unload(struct scheduler *s, const char *model, struct str backend);
+/* Stops idle runners whose model is not in the store any more. */
+void scheduler_drop_deleted(struct scheduler *s);
+
+/* The array of GET /engines/ps. */
+struct json *scheduler_ps(struct scheduler *s);
+
+#endif

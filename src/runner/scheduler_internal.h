@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Shared by scheduler.c and loader.c only. */
+#ifndef RUNNER_SCHEDULER_INTERNAL_H
+#define RUNNER_SCHEDULER_INTERNAL_H
+
+#include <pthread.h>
+
+#include "runner/model_settings.h"
+#include "runner/scheduler.h"
+#include "runner/supervisor.h"
+
+/* What makes a process serve a request, or another one. */
+struct target {
+    char id[OCI_DIGEST_TEXT_MAX]; /* of the model */
+    char *name;                   /* full name it was asked by */
+    const struct engine *engine;
+    enum engine_mode mode;        /* of the process */
+};
+
+enum runner_state { RUNNER_LOADING, RUNNER_READY, RUNNER_STOPPING };
+
+struct runner {
+    struct scheduler *s;
+    struct runner *next;
+    struct target target;
+    char *typed;  /* the model as the first request named it */
+    char *socket;
+
+    /* guarded by: s->lock */
+    enum runner_state state;
+    unsigned refs;      /* list, load, process, leases, waiters */
+    bool listed;
+    bool loading;       /* its load thread runs */
+    bool process_alive;
+    struct process *process;
+    unsigned in_use;    /* leases */
+    unsigned waiters;   /* for the end of the load */
+    unsigned batch;     /* the unload request that stopped it */
+    int64_t last_used_ms;
+    struct timespec last_used;
+    struct model_settings settings; /* it was started with */
+    struct error load_error;        /* code ERR_NONE while there is none */
+};
+
+struct scheduler {
+    struct models *models;
+    struct supervisor *supervisor;
+    char *socket_dir;
+    char *engine_path;
+    int64_t idle_timeout_ns;
+    int64_t load_timeout_ms;
+    int64_t wait_timeout_ms;
+    int64_t stop_grace_ms;
+    unsigned max_runners;
+    pthread_t janitor;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* anything below */
+    /* guarded by: lock */
+    struct runner *runners; /* whose process may exist */
+    unsigned n_runners;
+    unsigned n_loads;
+    unsigned serial;
+    unsigned batch;
+    struct setting *settings;
+    bool stopping;
+};
+
+/* All with the lock held. */
+void runner_unref(struct runner *r);
+void runner_stop(struct runner *r);
+/* Takes it from the list when nothing of it is left, and wakes everybody. */
+void runner_settle(struct runner *r);
+
+/* The thread of one load; arg is the runner, with a reference of its own. */
+void *load_main(void *arg);
+
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Settings, see settings.h. */
+#include "runner/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/paths.h"
+#include "base/str.h"
+
+#define SECOND_NS INT64_C(1000000000)
+
+enum { DEFAULT_PORT = 12434, MAX_MODELS = 64, MAX_BODY_MIB = 4096, DEFAULT_BODY_MIB = 64 };
+
+#define AT(member) offsetof(struct serve_options, member)
+const struct opt serve_opts[] = {
+    {"socket", 's', OPT_STRING, AT(socket), "PATH",
+     "listen on this Unix socket instead of the one in the user's runtime directory",
+     .env = "MODEL_RUNNER_SOCK"},
+    {"no-socket", 0, OPT_FLAG, AT(no_socket), .help = "do not listen on a Unix socket"},
+    {"tcp", 0, OPT_FLAG, AT(tcp), .help = "listen on TCP too, on 127.0.0.1:12434"},
+    {"host", 0, OPT_STRING, AT(host), "HOST", "listen on TCP too, on this address",
+     .env = "MODEL_RUNNER_LISTEN"},
+    {"port", 'p', OPT_INT, AT(port), "N", "listen on TCP too, on this port",
+     .env = "MODEL_RUNNER_PORT", .min = 0, .max = 65535},
+    {"models-path", 0, OPT_STRING, AT(models_path), "DIR",
+     "the model store (default ~/.docker/models)", .env = "MODELS_PATH"},
+    {"engine", 0, OPT_STRING, AT(engine), "FILE",
+     "the model-engine to run (default: beside this program, then in PATH)",
+     .env = "MODEL_ENGINE_PATH"},
+    {"idle-timeout", 0, OPT_DURATION, AT(idle_timeout_ns), "DURATION",
+     "unload a model that was idle for so long; -1 = never (default 5m)",
+     .env = "MODEL_RUNNER_IDLE_TIMEOUT"},
+    {"load-timeout", 0, OPT_DURATION, AT(load_timeout_ns), "DURATION",
+     "give up loading a model after so long (default 10m)", .env = "MODEL_RUNNER_LOAD_TIMEOUT"},
+    {"wait-timeout", 0, OPT_DURATION, AT(wait_timeout_ns), "DURATION",
+     "how long a request waits for another model to make room (default 5m)",
+     .env = "MODEL_RUNNER_WAIT_TIMEOUT"},
+    {"max-models", 0, OPT_INT, AT(max_models), "N",
+     "how many models are loaded at most (default: one a CPU, 8 at most)",
+     .env = "MODEL_RUNNER_MAX_MODELS", .min = 1, .max = MAX_MODELS},
+    {"max-body", 0, OPT_INT, AT(max_body_mib), "MIB",
+     "how large the body of an inference request may be (default 64)",
+     .env = "MODEL_RUNNER_MAX_BODY", .min = 1, .max = MAX_BODY_MIB},
+    {"origins", 0, OPT_STRING, AT(origins), "LIST",
+     "web origins that may use the API besides those of this machine, comma-separated; * = all",
+     .env = "DMR_ORIGINS"},
+    {"allowed-hosts", 0, OPT_STRING, AT(allowed_hosts), "LIST",
+     "further names by which clients may address this daemon over TCP; * = all",
+     .env = "MODEL_RUNNER_ALLOWED_HOSTS"},
+    {"log-level", 'l', OPT_STRING, AT(log_level), "LEVEL", "debug, info, warn or error",
+     .env = "LOG_LEVEL"},
+    OPT_END,
+};
+
+/* The variable without the spaces and quotes that env files leave around values; NULL if it is
+ * empty or not set. The text lives in `space`. */
+static const char *variable(const char *name, char *space, size_t size)
+{
+    const char *value = getenv(name);
+    if (!value)
+        return NULL;
+    struct str s = str_trim(str_from(value));
+    while (s.len > 0 && (s.ptr[0] == '"' || s.ptr[0] == '\''))
+        s = str_sub(s, 1, SIZE_MAX);
+    while (s.len > 0 && (s.ptr[s.len - 1] == '"' || s.ptr[s.len - 1] == '\''))
+        s = str_sub(s, 0, s.len - 1);
+    if (s.len == 0 || s.len >= size)
+        return NULL;
+    memcpy(space, s.ptr, s.len);
+    space[s.len] = '\0';
+    return space;
+}
+
+static const char *text_setting(const char *option, const char *name)
+{
+    if (option && *option)
+        return option;
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+static int number_setting(int64_t option, const char *name, int64_t min, int64_t max,
+                          int64_t fallback, int64_t *ret, struct error *err)
+{
+    char space[64];
+    *ret = option ? option : fallback;
+    const char *value = option ? NULL : variable(name, space, sizeof(space));
+    if (!value)
+        return 0;
+    int64_t n;
+    if (str_to_i64(str_from(value), name, &n, NULL) < 0 || n < min || n > max)
+        return error_set(err, ERR_INVALID, "%s is '%s': it must be a number from %lld to %lld",
+                         name, value, (long long)min, (long long)max);
+    *ret = n;
+    return 0;
+}
+
+static int duration_setting(int64_t option, const char *name, int64_t fallback, int64_t *ret,
+                            struct error *err)
+{
+    char space[64];
+    *ret = option != INT64_MIN ? option : fallback;
+    const char *value = option != INT64_MIN ? NULL : variable(name, space, sizeof(space));
+    if (!value)
+        return 0;
+    if (duration_parse(str_from(value), ret, NULL) < 0)
+        return error_set(err, ERR_INVALID, "%s is '%s': it must be a duration such as 5m", name,
+                         value);
+    return 0;
+}
+
+/* A Unix socket unless it is switched off, and TCP when any setting of it is given. */
+static int listen_settings(const struct serve_options *o, struct settings *s, struct error *err)
+{
+    int64_t port = 0;
+    int r = number_setting(o->port, "MODEL_RUNNER_PORT", 1, 65535, 0, &port, err);
+    if (r < 0)
+        return r;
+    const char *host = text_setting(o->host, "MODEL_RUNNER_LISTEN");
+    s->tcp = o->tcp || host || port > 0;
+    s->host = host ? host : "127.0.0.1";
+    s->port = (uint16_t)(port > 0 ? port : DEFAULT_PORT);
+    s->socket = "";
+    if (o->no_socket) {
+        if (!s->tcp)
+            return error_set(err, ERR_INVALID, "--no-socket needs --tcp, --host or --port");
+        return 0;
+    }
+    s->socket = text_setting(o->socket, "MODEL_RUNNER_SOCK");
+    if (s->socket)
+        return 0;
+    s->socket_is_default = true;
+    r = path_default_socket(&s->default_socket, err);
+    s->socket = s->default_socket;
+    return r;
+}
+
+static int limits(const struct serve_options *o, struct settings *s, struct error *err)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t models = 0, body_mib = 0;
+    int r = number_setting(o->max_models, "MODEL_RUNNER_MAX_MODELS", 1, MAX_MODELS,
+                           cpus < 1 ? 1 : MIN(cpus, 8), &models, err);
+    if (r == 0)
+        r = number_setting(o->max_body_mib, "MODEL_RUNNER_MAX_BODY", 1, MAX_BODY_MIB,
+                           DEFAULT_BODY_MIB, &body_mib, err);
+    if (r == 0)
+        r = duration_setting(o->idle_timeout_ns, "MODEL_RUNNER_IDLE_TIMEOUT", 300 * SECOND_NS,
+                             &s->idle_timeout_ns, err);
+    if (r == 0)
+        r = duration_setting(o->load_timeout_ns, "MODEL_RUNNER_LOAD_TIMEOUT", 600 * SECOND_NS,
+                             &s->load_timeout_ns, err);
+    if (r == 0)
+        r = duration_setting(o->wait_timeout_ns, "MODEL_RUNNER_WAIT_TIMEOUT", 300 * SECOND_NS,
+                             &s->wait_timeout_ns, err);
+    if (r < 0)
+        return r;
+    if (s->load_timeout_ns <= 0 || s->wait_timeout_ns < 0)
+        return error_set(err, ERR_INVALID, "the load and wait timeouts must be positive");
+    s->max_models = (unsigned)models;
+    s->max_body_bytes = (uint64_t)body_mib << 20;
+    return 0;
+}
+
+int settings_load(const struct serve_options *o, struct settings *ret, struct error *err)
+{
+    char space[64];
+    struct settings s = {0};
+    const char *level = o->log_level ? o->log_level : variable("LOG_LEVEL", space, sizeof(space));
+    int r = log_level_parse(level, &s.log_level, err);
+    if (r == 0)
+        r = limits(o, &s, err);
+    if (r == 0)
+        r = listen_settings(o, &s, err);
+    if (r < 0) {
+        settings_release(&s);
+        return r;
+    }
+    s.models_path = o->models_path;
+    s.engine_path = text_setting(o->engine, "MODEL_ENGINE_PATH");
+    s.origins = text_setting(o->origins, "DMR_ORIGINS");
+    s.allowed_hosts = text_setting(o->allowed_hosts, "MODEL_RUNNER_ALLOWED_HOSTS");
+    *ret = s;
+    return 0;
+}
+
+void settings_release(struct settings *s)
+{
+    free(s->default_socket);
+    *s = (struct settings){0};
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The daemon's settings: built-in values, then the environment, then options. Strings are borrowed
+ * from the environment and argv, which outlive everything, or owned where it says so. */
+#ifndef RUNNER_SETTINGS_H
+#define RUNNER_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/opt.h"
+
+struct settings {
+    const char *socket;        /* "" = none */
+    bool socket_is_default;    /* nobody asked for it: failing to make it is no error beside TCP */
+    char *default_socket;      /* owned */
+    bool tcp;
+    const char *host;
+    uint16_t port;
+    const char *models_path;   /* NULL = the store's own rule */
+    const char *engine_path;   /* NULL = look for it */
+    const char *origins;       /* comma list of web origins let in besides this machine's */
+    const char *allowed_hosts; /* comma list of names in Host headers, likewise */
+    int64_t idle_timeout_ns;   /* negative = never */
+    int64_t load_timeout_ns;
+    int64_t wait_timeout_ns;
+    unsigned max_models;
+    uint64_t max_body_bytes;
+    enum log_level log_level;
+};
+
+/* What `serve` parses; settings_load() turns it into settings. */
+struct serve_options {
+    const char *socket;
+    bool no_socket;
+    bool tcp;
+    const char *host;
+    int64_t port;
+    const char *models_path;
+    const char *engine;
+    const char *origins;
+    const char *allowed_hosts;
+    int64_t idle_timeout_ns;
+    int64_t load_timeout_ns;
+    int64_t wait_timeout_ns;
+    int64_t max_models;
+    int64_t max_body_mib;
+    const char *log_level;
+};
+#define SERVE_OPTIONS_INIT ((struct serve_options){.idle_timeout_ns = INT64_MIN, \
+                                                   .load_timeout_ns = INT64_MIN, \
+                                                   .wait_timeout_ns = INT64_MIN})
+
+extern const struct opt serve_opts[];
+
+int settings_load(const struct serve_options *o, struct settings *ret, struct error *err);
+void settings_release(struct settings *s);
+
+#endif
