@@ -2,15 +2,15 @@
  *
  * Line editing over libedit, see lineedit.h.
  *
- * Characters are read by a function of ours, for three reasons: Ctrl-C should be a key and not a
- * signal (the terminal's interrupt character is off while a line is edited); a bracketed paste must
- * not be submitted line by line; and the grey hint must go away with the first key. */
+ * Characters are read by a function of ours, for two reasons: a bracketed paste must not be
+ * submitted line by line, and the grey hint must go away with the first key. */
 #include "cli/lineedit.h"
 
 #include <errno.h>
 #include <histedit.h>
 #include <locale.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +71,15 @@ static unsigned char on_interrupt(EditLine *el, int c)
     l->interrupted_empty = line->lastchar == line->buffer;
     l->interrupted = true;
     return CC_NEWLINE;
+}
+
+static unsigned char on_suspend(EditLine *el, int c)
+{
+    (void)el;
+    (void)c;
+    /* libedit puts the terminal right before the stop and after it. */
+    kill(0, SIGTSTP);
+    return CC_REDISPLAY;
 }
 
 static unsigned char on_tab(EditLine *el, int c)
@@ -280,8 +289,10 @@ int lineedit_open(const char *history_path, struct lineedit **ret, struct error 
     el_set(l->el, EL_PROMPT, get_prompt);
     el_set(l->el, EL_HIST, history, l->history);
     el_set(l->el, EL_ADDFN, "model-interrupt", "Discard the line", on_interrupt);
+    el_set(l->el, EL_ADDFN, "model-suspend", "Stop the program for now", on_suspend);
     el_set(l->el, EL_ADDFN, "model-tab", "Insert spaces", on_tab);
     el_set(l->el, EL_BIND, "^C", "model-interrupt", NULL);
+    el_set(l->el, EL_BIND, "^Z", "model-suspend", NULL);
     el_set(l->el, EL_BIND, "^I", "model-tab", NULL);
     el_set(l->el, EL_BIND, "^W", "ed-delete-prev-word", NULL);
     el_set(l->el, EL_BIND, "^U", "vi-kill-line-prev", NULL);
@@ -290,8 +301,8 @@ int lineedit_open(const char *history_path, struct lineedit **ret, struct error 
     el_set(l->el, EL_BIND, "\\e[F", "ed-move-to-end", NULL);
     el_set(l->el, EL_BIND, "\\e[1~", "ed-move-to-beg", NULL);
     el_set(l->el, EL_BIND, "\\e[4~", "ed-move-to-end", NULL);
-    /* Ctrl-C is a key while a line is edited, and a signal otherwise. */
-    el_set(l->el, EL_SETTY, "-d", "intr=", NULL);
+    /* Ctrl-C and Ctrl-Z are keys while a line is edited, and signals otherwise. */
+    el_set(l->el, EL_SETTY, "-d", "-isig", NULL);
     el_set(l->el, EL_GETCFN, get_char);
     l->escapes = print_color(stdout);
     *ret = l;
