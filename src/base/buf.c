@@ -102,7 +102,10 @@ int buf_printf(struct buf *b, const char *fmt, ...)
 
 char *buf_reserve(struct buf *b, size_t n)
 {
-    return grow(b, n) < 0 ? NULL : b->data + b->len;
+    if (grow(b, n) < 0)
+        return NULL;
+    b->data[b->len] = '\0'; /* in case nothing follows */
+    return b->data + b->len;
 }
 
 void buf_added(struct buf *b, size_t n)

@@ -58,7 +58,7 @@ static int unexpected(const struct cursor *c, struct error *err)
     if (ch < 0)
         return error_set(err, ERR_INVALID, "'%.*s': the name ends too early, at column %zu",
                          STR_ARG(c->text), c->at + 1);
-    char shown[8];
+    char shown[16];
     if (ch > ' ' && ch < 0x7f)
         snprintf(shown, sizeof(shown), "%c", ch);
     else

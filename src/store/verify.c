@@ -89,8 +89,22 @@ struct verify {
     size_t n_good;
 };
 
+/* Was the model removed while it was being read? Then nothing is wrong with it. */
+static bool is_gone(struct store *s, const struct oci_digest *id)
+{
+    CLEANUP_INDEX const struct store_index *idx = NULL;
+    if (store_index_get(s, &idx, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < idx->n_models; i++)
+        if (oci_digest_eq(&idx->models[i].id, id))
+            return false;
+    return true;
+}
+
 static void report(struct verify *v, const struct store_model *m, const char *trouble)
 {
+    if (is_gone(v->s, &m->id))
+        return;
     char sentence[ERROR_MSG_MAX + 512];
     snprintf(sentence, sizeof(sentence), "%s (%.19s): %s; pull or package it again",
              m->n_tags ? m->tags[0] : "<none>", m->id.text, trouble);
