@@ -16,7 +16,7 @@
 /* The set prints nine significant digits, which name one f32. */
 static float value_at(const struct json *values, size_t i)
 {
-    return (float)js_to_real(js_at(values, i), NAN);
+    return (float)js_to_real(js_at(values, i), (double)NAN);
 }
 
 static unsigned char *bytes_from_hex(struct str hex)

@@ -11,6 +11,10 @@
 #include "engine/kernels/kernels_internal.h"
 #include "engine/kernels/scalar/scalar.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 void kernels__fill_scalar(struct kernels *k)
 {
     *k = (struct kernels){
@@ -62,8 +66,10 @@ static bool always(void)
 #if defined(__x86_64__)
 static bool has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("f16c");
+    /* clang's builtin does not know f16c; its registers are those of AVX. */
+    unsigned a, b, c, d;
+    bool f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+    return f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
 static bool has_avx512(void)

@@ -5,12 +5,12 @@
 #include "backend_test.h"
 
 enum {
-    VOCAB = 50,
+    VOCAB = 20,
     WIDTH = 256,
     HEADS = 4,
     KV_HEADS = 2,
     HEAD = 64,
-    HIDDEN = 512,
+    HIDDEN = 256,
     TOKENS = 70, /* of a sequence: more than two pages */
     PAGES = 16,
     LAYERS = 2,
@@ -198,7 +198,7 @@ static void check_invariance(const char *level, enum weight_type type, enum kv_t
         memset(past, 0, sizeof(past));
         feed(&m, (const int32_t[3]){TOKENS, TOKENS, TOKENS}, past, got);
         assert_same("together", level, type, past);
-        for (size_t c = 0; c < ARRAY_LEN(cuts); c++) {
+        for (size_t c = 0; c < ARRAY_LEN(cuts) && threads == 2; c++) {
             memset(past, 0, sizeof(past));
             memset(got, 0, sizeof(got));
             while (past[0] + cuts[c] <= TOKENS && past[0] < 40)
@@ -312,7 +312,7 @@ static void test_batch__mistakes_are_named(void **state)
     } ops[] = {
         {{.kind = OP_ADD, .dst = S_X, .a = S_X, .b = S_UP}, "different numbers of rows"},
         {{.kind = OP_ADD, .dst = S_X, .a = S_UP, .b = S_X}, "nothing has written"},
-        {{.kind = OP_SCALE, .dst = S_UP, .a = S_X}, "scale): widths differ"},
+        {{.kind = OP_SCALE, .dst = S_K, .a = S_X}, "scale): widths differ"},
         {{.kind = OP_MATMUL, .dst = S_OUT, .a = S_X}, "does not fit"},
         {{.kind = OP_MATMUL, .dst = N_SLOTS, .a = S_X}, "no such slot"},
         {{.kind = OP_ATTENTION, .dst = S_ATTN, .a = S_X, .layer = LAYERS}, "do not fit the cache"},

@@ -195,7 +195,7 @@ static double act(enum act_kind kind, double x)
     case ACT_RELU:
         return x < 0 ? 0 : x;
     }
-    return NAN;
+    return (double)NAN;
 }
 
 static void check_elements(const char *level, uint32_t width)
