@@ -26,7 +26,7 @@ static const struct command commands[] = {
             "\n"
             "On Linux the process confines itself before it opens the model: it cannot open\n"
             "connections, start programs or write files any more. A socket file it made\n"
-            "therefore stays behind; the next server at that path replaces it.\n",
+            "therefore stays behind; the next server at that path replaces it.",
         .opts = verb_serve_opts,
         .run = verb_serve,
     },
@@ -34,7 +34,7 @@ static const struct command commands[] = {
         .name = "generate",
         .summary = "Continue a prompt; print the text as it comes",
         .details = "The prompt is taken as it is, without a chat template. With --temp 0 the\n"
-                   "answer is always the same.\n",
+                   "answer is always the same.",
         .opts = verb_generate_opts,
         .run = verb_generate,
     },
@@ -49,7 +49,7 @@ static const struct command commands[] = {
             "\n"
             "add_special (default true) puts the tokens in that begin or end a text where the\n"
             "vocabulary wants them; parse_special (default false) turns the texts of control\n"
-            "tokens into these tokens. A line that cannot be answered gives {\"error\":\"...\"}.\n",
+            "tokens into these tokens. A line that cannot be answered gives {\"error\":\"...\"}.",
         .opts = verb_tokenize_opts,
         .run = verb_tokenize,
     },
@@ -59,9 +59,10 @@ static const struct command commands[] = {
         .details =
             "Reads one JSON object per line from standard input and answers each with one line.\n"
             "\n"
-            "  {\"messages\":[...],\"add_generation_prompt\":true}  ->  {\"text\":\"...\"}\n"
+            "  {\"vars\":{\"messages\":[...],\"add_generation_prompt\":true}}  ->  {\"text\":\"...\"}\n"
             "\n"
-            "A line that cannot be rendered gives {\"error\":\"...\"}.\n",
+            "Where the template calls raise_exception, the answer is {\"raised\":\"...\"}. A line that\n"
+            "cannot be rendered gives {\"error\":\"...\"}.",
         .opts = verb_render_opts,
         .run = verb_render,
     },
@@ -77,7 +78,7 @@ static const struct command commands[] = {
             "top: pairs of id and raw logit at the last position, best first (20 of them by\n"
             "default). greedy: that many tokens decoded one at a time, always the best one; an\n"
             "end-of-text token does not stop it. The ids are taken as they are, nothing is added.\n"
-            "A line that cannot be answered gives {\"error\":\"...\"}.\n",
+            "A line that cannot be answered gives {\"error\":\"...\"}.",
         .opts = verb_eval_opts,
         .run = verb_eval,
     },
@@ -97,7 +98,7 @@ static const struct command commands[] = {
             "  {\"test\":\"pp512\",\"threads\":4,\"median\":812.5,\"min\":801.2,\"max\":815.9}\n"
             "  {\"test\":\"tg128\",\"threads\":4,\"median\":41.3,\"min\":41.0,\"max\":41.5}\n"
             "\n"
-            "pp512: a prompt of 512 tokens; tg128: 128 tokens generated one by one.\n",
+            "pp512: a prompt of 512 tokens; tg128: 128 tokens generated one by one.",
         .opts = verb_bench_opts,
         .run = verb_bench,
     },
@@ -119,7 +120,7 @@ const struct program model_engine_program = {
         "of it per loaded model and talks to it over HTTP on a Unix socket; it can as well be run\n"
         "by hand. The verbs tokenize, render and eval are for people who build and check the\n"
         "engine: they read JSON lines from standard input, answer each line with exactly one line,\n"
-        "flushed, and report trouble with a line as {\"error\":\"...\"} on its answer line.\n",
+        "flushed, and report trouble with a line as {\"error\":\"...\"} on its answer line.",
     .commands = commands,
     .man_extra =
         ".SH ENVIRONMENT\n"
