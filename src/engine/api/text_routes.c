@@ -3,7 +3,7 @@
  * The steps before and after the model by themselves: /tokenize, /detokenize, /apply-template. */
 #include "engine/api/routes.h"
 
-static int tokenize(const struct json *body, const struct lm *lm, struct json **ret,
+static int tokenize(const struct json *body, const struct service *s, struct json **ret,
                     struct error *err)
 {
     struct str text = {NULL, 0};
@@ -20,7 +20,7 @@ static int tokenize(const struct json *body, const struct lm *lm, struct json **
     unsigned flags = (add_special ? (unsigned)TOKENIZE_ADD_SPECIAL : 0u) |
                      (parse_special ? (unsigned)TOKENIZE_PARSE_SPECIAL : 0u);
     CLEANUP_TOKEN_LIST struct token_list ids = TOKEN_LIST_INIT;
-    r = tokenizer_encode(lm->tokenizer, text, flags, &ids, err);
+    r = tokenizer_encode(s->lm->tokenizer, text, flags, &ids, err);
     if (r < 0)
         return r;
     struct json *list = js_array();
@@ -31,7 +31,7 @@ static int tokenize(const struct json *body, const struct lm *lm, struct json **
     return 0;
 }
 
-static int detokenize(const struct json *body, const struct lm *lm, struct json **ret,
+static int detokenize(const struct json *body, const struct service *s, struct json **ret,
                       struct error *err)
 {
     const struct json *list = js_get(body, "tokens");
@@ -41,13 +41,13 @@ static int detokenize(const struct json *body, const struct lm *lm, struct json 
     CLEANUP_TOKEN_LIST struct token_list ids = TOKEN_LIST_INIT;
     for (size_t i = 0; i < js_len(list); i++) {
         int64_t id = js_to_int(js_at(list, i), -1);
-        if (id < 0 || id >= (int64_t)lm->n_vocab)
+        if (id < 0 || id >= (int64_t)s->lm->n_vocab)
             return error_set(err, ERR_INVALID,
-                             "'tokens[%zu]' must be a whole number from 0 to %u", i, lm->n_vocab - 1);
+                             "'tokens[%zu]' must be a whole number from 0 to %u", i, s->lm->n_vocab - 1);
         token_list_push(&ids, (int32_t)id);
     }
     CLEANUP_BUF struct buf text = BUF_INIT(CHAT_TEXT_MAX);
-    int r = tokenizer_decode(lm->tokenizer, ids.ids, ids.n, true, &text, err);
+    int r = tokenizer_decode(s->lm->tokenizer, ids.ids, ids.n, true, &text, err);
     if (r < 0)
         return r;
     *ret = js_object();
@@ -55,14 +55,14 @@ static int detokenize(const struct json *body, const struct lm *lm, struct json 
     return 0;
 }
 
-static int apply_template(const struct json *body, const struct chat_template *t, struct json **ret,
+static int apply_template(const struct json *body, const struct service *s, struct json **ret,
                           struct error *err)
 {
     struct chat_prompt chat;
     CLEANUP_BUF struct buf text = BUF_INIT(CHAT_TEXT_MAX);
     int r = chat_prompt_parse(body, &chat, err);
     if (r == 0)
-        r = chat_template_render(t, &chat, &text, err);
+        r = chat_template_render(s->chat_template, &chat, &text, err);
     if (r < 0)
         return r;
     *ret = js_object();
@@ -70,34 +70,33 @@ static int apply_template(const struct json *body, const struct chat_template *t
     return 0;
 }
 
-static void respond(struct http_request *req, int r, struct json *answer, const struct error *err)
+/* What the routes have in common: an object in, `work` on it, an object or an error out. */
+typedef int (*text_work_fn)(const struct json *body, const struct service *s, struct json **ret,
+                            struct error *err);
+
+static void answer(struct http_request *req, const struct service *s, text_work_fn work)
 {
-    if (r < 0)
-        api_respond_error(req, err);
+    CLEANUP_JSON struct json *body = NULL, *result = NULL;
+    struct error err = ERROR_INIT;
+    if (api_read_body(req, &body) < 0)
+        return;
+    if (work(body, s, &result, &err) < 0)
+        api_respond_error(req, &err);
     else
-        http_respond_json(req, 200, answer);
+        http_respond_json(req, 200, result);
 }
 
 void route_tokenize(struct http_request *req, const struct service *s)
 {
-    CLEANUP_JSON struct json *body = NULL, *answer = NULL;
-    struct error err = ERROR_INIT;
-    if (api_read_body(req, &body) == 0)
-        respond(req, tokenize(body, s->lm, &answer, &err), answer, &err);
+    answer(req, s, tokenize);
 }
 
 void route_detokenize(struct http_request *req, const struct service *s)
 {
-    CLEANUP_JSON struct json *body = NULL, *answer = NULL;
-    struct error err = ERROR_INIT;
-    if (api_read_body(req, &body) == 0)
-        respond(req, detokenize(body, s->lm, &answer, &err), answer, &err);
+    answer(req, s, detokenize);
 }
 
 void route_apply_template(struct http_request *req, const struct service *s)
 {
-    CLEANUP_JSON struct json *body = NULL, *answer = NULL;
-    struct error err = ERROR_INIT;
-    if (api_read_body(req, &body) == 0)
-        respond(req, apply_template(body, s->chat_template, &answer, &err), answer, &err);
+    answer(req, s, apply_template);
 }

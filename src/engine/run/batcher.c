@@ -172,6 +172,11 @@ static void slot_start(struct batcher *b, struct slot *s, struct generation *g, 
     s->n_past = s->n_cached = cache_seq_begin(&b->cache, &s->cache, s->ids, p->n, g->cache_prompt);
     for (uint32_t i = 0; i < p->n; i++)
         sampler_accept(g->choices[choice].sampler, s->ids[i]);
+
+    /* Before the request leaves the queue, so that nobody sees it in neither place. */
+    pthread_mutex_lock(&b->lock);
+    b->stats.n_busy++;
+    pthread_mutex_unlock(&b->lock);
 }
 
 static void slot_stop(struct batcher *b, struct slot *s)
@@ -298,9 +303,11 @@ static struct slot *free_slot(struct batcher *b)
     return NULL;
 }
 
-static void admit(struct batcher *b)
+/* Gives free slots to waiting sequences, the oldest request first; true if one started. */
+static bool admit(struct batcher *b)
 {
     struct slot *s = free_slot(b);
+    bool any = false;
     for (struct generation **link = &b->waiting; *link && s;) {
         struct generation *g = *link;
         int64_t choice;
@@ -309,12 +316,14 @@ static void admit(struct batcher *b)
             g->started[choice] = true;
             g->n_started++;
             s = free_slot(b);
+            any = true;
         }
         if (g->n_started == g->n_choices)
             waiting_remove(b, link);
         else
             link = &g->next;
     }
+    return any;
 }
 
 /* ---- one step ---- */
@@ -601,7 +610,8 @@ static void *batcher_main(void *arg)
     while (take_work(b)) {
         struct step step;
         drop_ended(b);
-        admit(b);
+        if (admit(b))
+            publish(b, NULL);
         share_out(b);
         reserve_pages(b);
         bool work = build(b, &step);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Fills a struct vocab_source from the metadata of a GGUF file. A key of the wrong type, or an array
- * shorter than the vocabulary, is an error that names the key; an id that is no number in range
- * counts as absent, as everywhere (bos = -1 is how some files say "none"). */
+ * Fills a struct vocab_source from the metadata of a GGUF file. A key of the wrong type, or an
+ * array shorter than the vocabulary, is an error that names the key; an id out of range counts as
+ * absent (-1 is how some files say "none"). */
 #include "engine/run/vocab_load.h"
 
 #include <stdlib.h>

@@ -88,7 +88,7 @@ struct run {
 
 static inline bool run_canceled(const struct run *run)
 {
-    return run->cancel && *run->cancel;
+    return run->cancel && __atomic_load_n(run->cancel, __ATOMIC_RELAXED);
 }
 
 static inline struct backend_cpu *backend_cpu_of(struct backend *b)

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/api/chat_template.h"
+#include "test.h"
+
+static struct json *parse(const char *text)
+{
+    struct error err = ERROR_INIT;
+    struct json *v = NULL;
+    assert_ok(js_parse(str_from(text), "a body", &v, &err));
+    return v;
+}
+
+/* Renders the body; fails the test unless the outcome is `want`, or an error with `part`. */
+static void check(const struct chat_template_sources *src, const char *body, const char *want,
+                  const char *part)
+{
+    struct error err = ERROR_INIT;
+    struct chat_template *t;
+    assert_ok(chat_template_create(src, &t, &err));
+    CLEANUP_JSON struct json *v = parse(body);
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+    struct chat_prompt p;
+    int r = chat_prompt_parse(v, &p, &err);
+    if (r == 0)
+        r = chat_template_render(t, &p, &out, &err);
+    if (want && (r < 0 || !str_eq_c(buf_str(&out), want)))
+        fail_msg("%s: %s", body, r < 0 ? err.msg : buf_cstr(&out));
+    if (part && (r == 0 || !strstr(err.msg, part)))
+        fail_msg("%s: %s", body, r < 0 ? err.msg : buf_cstr(&out));
+    chat_template_free(t);
+}
+
+static void test_chat_template__default_is_chatml(void **state)
+{
+    (void)state;
+    const struct chat_template_sources none = {.bos = STR("<s>"), .eos = STR("</s>")};
+    check(&none, "{\"messages\":[{\"role\":\"system\",\"content\":\"S\"},{\"role\":\"user\","
+                 "\"content\":\"U\"}]}",
+          "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n",
+          NULL);
+    check(&none, "{\"messages\":[{\"role\":\"developer\",\"content\":\"S\"}],"
+                 "\"add_generation_prompt\":false}",
+          "<|im_start|>system\nS<|im_end|>\n", NULL);
+    check(&none, "{\"messages\":[{\"role\":\"assistant\",\"content\":null}],"
+                 "\"add_generation_prompt\":false}",
+          "<|im_start|>assistant\n<|im_end|>\n", NULL);
+}
+
+static void test_chat_template__variables(void **state)
+{
+    (void)state;
+    const struct chat_template_sources src = {
+        .bos = STR("<s>"), .eos = STR("</s>"),
+        .plain = STR("{{ bos_token }}{{ eos_token }}{{ tools is none }}{{ documents is none }}"
+                     "{{ add_generation_prompt }}{{ think|default('unset') }}"),
+        .tool_use = STR("{{ tools[0].function.name }}"),
+    };
+#define MESSAGES "\"messages\":[{\"role\":\"user\",\"content\":\"U\"}]"
+#define TOOLS "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]"
+    check(&src, "{" MESSAGES "}", "<s></s>TrueTrueTrueunset", NULL);
+    check(&src, "{" MESSAGES ",\"chat_template_kwargs\":{\"think\":false,\"bos_token\":\"X\"}}",
+          "<s></s>TrueTrueTrueFalse", NULL);
+    check(&src, "{" MESSAGES "," TOOLS "}", "f", NULL);
+    check(&src, "{" MESSAGES "," TOOLS ",\"tool_choice\":\"auto\"}", "f", NULL);
+    check(&src, "{" MESSAGES "," TOOLS ",\"tool_choice\":\"none\"}", "<s></s>TrueTrueTrueunset", NULL);
+    check(&src, "{" MESSAGES "," TOOLS ",\"tool_choice\":\"required\"}", NULL, "'tool_choice'");
+    check(&src, "{" MESSAGES ",\"tool_choice\":{\"type\":\"function\"}}", NULL, "'tool_choice'");
+    check(&src, "{" MESSAGES ",\"tools\":7}", NULL, "'tools'");
+    check(&src, "{" MESSAGES ",\"chat_template_kwargs\":[]}", NULL, "'chat_template_kwargs'");
+    check(&src, "{" MESSAGES ",\"add_generation_prompt\":3}", NULL, "'add_generation_prompt'");
+    check(&src, "{}", NULL, "'messages'");
+}
+
+static void test_chat_template__raises(void **state)
+{
+    (void)state;
+    const struct chat_template_sources src = {
+        .plain = STR("{% if messages[0].role != 'user' %}{{ raise_exception('roles must alternate') }}"
+                     "{% endif %}ok"),
+    };
+    check(&src, "{" MESSAGES "}", "ok", NULL);
+    check(&src, "{\"messages\":[{\"role\":\"system\",\"content\":\"\"}]}", NULL,
+          "roles must alternate");
+}
+
+/* Arguments of tool calls: the value where the template wants one, the text where it needs that. */
+static void test_chat_template__tool_call_arguments(void **state)
+{
+    (void)state;
+    const char *body = "{\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{"
+                       "\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":"
+                       "\"{\\\"a\\\":1}\"}}]}]}";
+    const struct chat_template_sources wants_value = {
+        .plain = STR("{{ messages[0].tool_calls[0].function.arguments.a + 1 }}")};
+    check(&wants_value, body, "2", NULL);
+    const struct chat_template_sources wants_text = {
+        .plain = STR("{{ 'x' + messages[0].tool_calls[0].function.arguments }}")};
+    check(&wants_text, body, "x{\"a\":1}", NULL);
+}
+
+static void test_chat_template__sources(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    struct chat_template *t = NULL;
+    struct chat_template_sources src = {.plain = STR("{% if %}")};
+    assert_true(chat_template_create(&src, &t, &err) < 0);
+    assert_null(t);
+    src = (struct chat_template_sources){.file = "/nonexistent/template"};
+    assert_fails(chat_template_create(&src, &t, &err), ERR_NOT_FOUND, "/nonexistent/template");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_chat_template__default_is_chatml),
+        cmocka_unit_test(test_chat_template__variables),
+        cmocka_unit_test(test_chat_template__raises),
+        cmocka_unit_test(test_chat_template__tool_call_arguments),
+        cmocka_unit_test(test_chat_template__sources),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

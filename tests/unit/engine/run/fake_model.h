@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A model in place of engine/model whose answers are easy to predict and that looks closely at its
+ * cache: the "KV cache" holds the token ids themselves, and the next token is a hash of all the ids
+ * that the sequence's page table leads to. One wrong page, one row not computed, and the text changes.
+ *
+ * Its vocabulary: <unk>, <s>, </s>, then the 256 bytes. */
+#ifndef TESTS_FAKE_MODEL_H
+#define TESTS_FAKE_MODEL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/run/lm.h"
+
+enum { FAKE_BYTE = 3, FAKE_EOS = 2, FAKE_VOCAB = 3 + 256 };
+
+/* This is `struct model` for the test program. */
+struct model {
+    struct backend backend;
+    int32_t *rows; /* [n_pages][KV_PAGE_TOKENS] */
+    uint32_t n_pages;
+
+    /* What the test sets. */
+    const char *script; /* if not NULL, the answer is these bytes over and over; \x01 stands for </s> */
+    uint32_t script_at; /* length of the prompt: where the script begins */
+    uint32_t step_us;   /* how long a step takes, looking at the cancel flag all the while */
+    uint32_t nan_from;  /* from this position on the logits are no numbers; 0 = never */
+    atomic_bool fail;   /* steps end with an error */
+
+    /* What it saw. */
+    atomic_uint n_steps, n_tokens, n_canceled, max_seqs, max_tokens;
+};
+
+/* Fills a language model around a fake; release with fake_close(). */
+void fake_open(struct model *m, struct lm *lm);
+void fake_close(struct lm *lm);
+
+/* The token that follows ids[0..n). */
+int32_t fake_next(const int32_t *ids, uint32_t n);
+
+#endif
