@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Runs the rules of pretokenizer_rules.c with PCRE2, compiled by its JIT where it may. Each
- * expression matches in time linear in its piece (how: see the rules); the match limit is the safety
- * net behind that. */
+ * Runs the rules of pretokenizer_rules.c with PCRE2, compiled by its JIT where it may. The
+ * expressions are written so that a text takes time linear in its length; the match limit is the
+ * safety net behind that. */
 #include "engine/text/pretokenizer.h"
 
 #include <stdbool.h>
@@ -173,16 +173,12 @@ static bool is_number(char c)
     return is_digit(c) || (unsigned char)c == CHAR_NUMBER;
 }
 
-static bool is_word(char c)
-{
-    return is_digit(c) || c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 /* The digit rules for one piece [start, end). */
 static void split_digits(enum split_kind kind, const char *bytes, size_t start, size_t end,
                          struct ends *out)
 {
-    bool (*counts)(char) = kind == SPLIT_NUMBERS_AFTER ? is_number : is_digit;
+    bool before = kind == SPLIT_DIGITS_BEFORE;
+    bool (*counts)(char) = before ? is_digit : is_number;
     for (size_t i = start; i < end;) {
         size_t last = i;
         while (last < end && counts(bytes[last]))
@@ -191,21 +187,9 @@ static void split_digits(enum split_kind kind, const char *bytes, size_t start, 
             i++;
             continue;
         }
-        bool whole_word = last == end || !is_word(bytes[last]);
-        for (size_t at = i; at <= last; at++) {
-            bool border = (last - at) % 3 == 0;
-            switch (kind) {
-            case SPLIT_DIGITS_BEFORE:
-                border = border && at < last;
-                break;
-            case SPLIT_DIGITS_WORD:
-                border = whole_word && (border || at == i);
-                break;
-            default: /* SPLIT_NUMBERS_AFTER */
-                border = border && at > i;
-                break;
-            }
-            if (border)
+        size_t first = before ? i : i + 1, end_border = before ? last : last + 1;
+        for (size_t at = first; at < end_border; at++) {
+            if ((last - at) % 3 == 0)
                 ends_push(out, at);
         }
         i = last;

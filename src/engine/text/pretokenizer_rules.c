@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The pre-tokenizers by name. The expressions come from the models' own tokenizer.json files, in the
- * form in which llama.cpp runs them; where that form differs from the original (the case of letters
- * beyond ASCII is not looked at, '~' is no symbol) it is followed here, because the ids that GGUF
- * users compare with are its ids.
+ * The pre-tokenizers by name. The expressions come from the models' own tokenizer.json files, in
+ * the form in which llama.cpp runs them; where that form differs from the original (the case of
+ * letters beyond ASCII is not looked at) it is followed here, because the ids that GGUF users
+ * compare with are its ids.
  */
 #include "engine/text/pretokenizer_rules.h"
 
@@ -15,7 +15,7 @@
 #define L "A-Za-z\\x80"
 #define N "0-9\\x81"
 #define P "!-#%-*,-/:;?@\\[-\\]_{}\\x82"
-#define S "$+<=>^`|\\x83"
+#define S "$+<=>^`|~\\x83"
 #define M "\\x84"
 #define UPPER "A-Z\\x80" /* letters that are not small ASCII letters */
 #define LOWER "a-z\\x80"
@@ -137,8 +137,11 @@ static const struct split_step minicpm5_steps[] = {
     REGEX(LLAMA3_LIKE("[" L "]+", "[" N "]+", "[\\r\\n]*|" NEWLINES "|" SPACES)),
     END,
 };
+/* White space in powers of two. The look-behind changes no match: a blank in front means that this
+ * run of white space was searched for newlines already, and searching it again for each power would
+ * take quadratic time. */
 static const struct split_step jais2_steps[] = {
-    REGEX(LLAMA3_LIKE("[" L "]+", "[" N "]{1,3}", "[\\r\\n]*|" NEWLINES)
+    REGEX(LLAMA3_LIKE("[" L "]+", "[" N "]{1,3}", "[\\r\\n]*|(?<![^\\S\\r\\n])" NEWLINES)
           "|\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|\\s{32}(?!\\S)"
           "|\\s{16}(?!\\S)|\\s{8}(?!\\S)|\\s{4}(?!\\S)|\\s{1,2}(?!\\S)|\\s"),
     END,
@@ -176,7 +179,7 @@ static const struct split_step tekken_steps[] = {
     REGEX(CASED("", "") "[" N "]|" GPT4O_TAIL), END,
 };
 static const struct split_step tiny_aya_steps[] = {
-    {SPLIT_DIGITS_WORD, NULL, NULL},
+    {SPLIT_NUMBERS_AFTER, NULL, NULL},
     REGEX("[^\\r\\n" L N "]?[" L M "]+(?:" CONTRACTION_ANY_CASE ")?|[" N "]{1,3}|" GPT4O_TAIL),
     END,
 };

@@ -8,9 +8,10 @@
  * rules about digits whose regular expressions would take quadratic time.
  *
  * The expressions do not see the text itself but one byte per character: ASCII as it is, any other
- * white space as '\v', and of the rest only its class. That keeps them small and fast, makes offsets
- * character counts, and takes the Unicode version from our tables instead of from PCRE2. A step may
- * name sets of characters of its own, which get the bytes CHAR_SET and up in place of their class.
+ * white space as '\v', and of the rest only its class. That keeps them small and fast, makes
+ * offsets character counts, and takes the Unicode version from our tables instead of from PCRE2. A
+ * step may name sets of characters of its own, which get the bytes CHAR_SET and up in place of their
+ * class.
  */
 #ifndef ENGINE_TEXT_PRETOKENIZER_RULES_H
 #define ENGINE_TEXT_PRETOKENIZER_RULES_H
@@ -33,7 +34,6 @@ enum split_kind {
     SPLIT_END, /* of the list */
     SPLIT_REGEX,
     SPLIT_DIGITS_BEFORE, /* before each group of three digits, counted from the end of the digits */
-    SPLIT_DIGITS_WORD,   /* the same where a whole word ends with them, and after them */
     SPLIT_NUMBERS_AFTER, /* after each group of three numbers, counted from their end */
 };
 

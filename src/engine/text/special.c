@@ -2,9 +2,9 @@
  *
  * Candidates are (end, node): where a token ends and which. When the best one of all is blocked at
  * its left end by something longer, the next shorter token with the same end takes its place in the
- * heap; blocked at its right end, nothing that ends there can be had any more. As tokens are granted
- * from long to short, a granted one never lies strictly inside a later candidate, so looking at both
- * ends of a candidate is enough. */
+ * heap; blocked at its right end, nothing that ends there can be had any more. As tokens are
+ * granted from long to short, a granted one never lies strictly inside a later candidate, so looking
+ * at both ends of a candidate is enough. */
 #include "engine/text/special.h"
 
 #include <stdlib.h>

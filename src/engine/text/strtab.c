@@ -114,7 +114,8 @@ int strtab_reserve(struct strtab *t, size_t n, size_t n_bytes)
 
 int32_t strtab_append(struct strtab *t, struct str s)
 {
-    if (t->n == t->cap || s.len > t->cap_bytes - t->n_bytes || 2 * ((size_t)t->n + 1) > t->n_slots) {
+    bool full = t->n == t->cap || 2 * ((size_t)t->n + 1) > t->n_slots;
+    if (full || s.len > t->cap_bytes - t->n_bytes) {
         size_t n_bytes;
         if (__builtin_add_overflow(t->n_bytes, s.len, &n_bytes))
             return -ERR_NOMEM;

@@ -27,14 +27,16 @@ void strtab_release(struct strtab *t);
 /* Room for n strings with n_bytes bytes in all, so that adding them moves nothing. */
 int strtab_reserve(struct strtab *t, size_t n, size_t n_bytes);
 
-/* Adds a string as the next number, also when it is there already or empty; strtab_find() gives the
- * first number of equal strings, and never finds the empty one. Returns the number or -ERR_NOMEM. */
+/* Adds a string as the next number, also when it is there already or empty; strtab_find() gives
+ * the first number of equal strings, and never finds the empty one. Returns the number or
+ * -ERR_NOMEM. */
 int32_t strtab_append(struct strtab *t, struct str s);
 
 /* The number of s, added if it is new. */
 int32_t strtab_intern(struct strtab *t, struct str s);
 
 int32_t strtab_find(const struct strtab *t, struct str s); /* -1 = absent */
-struct str strtab_get(const struct strtab *t, int32_t number); /* borrowed until the next addition */
+/* Borrowed until the next addition. */
+struct str strtab_get(const struct strtab *t, int32_t number);
 
 #endif

@@ -35,7 +35,7 @@ static int source_check(const struct vocab_source *src, struct error *err)
     if (src->n_tokens == 0)
         return error_set(err, ERR_CORRUPT, "the vocabulary (tokenizer.ggml.tokens) has no tokens");
     if (src->n_tokens > INT32_MAX / 8)
-        return error_set(err, ERR_TOO_LARGE, "the vocabulary has %zu tokens; at most %d are possible",
+        return error_set(err, ERR_TOO_LARGE, "the vocabulary has %zu tokens; at most %d can be read",
                          src->n_tokens, INT32_MAX / 8);
     return 0;
 }
@@ -49,8 +49,8 @@ static int pretokenizer_init(struct tokenizer *t, const struct vocab_source *src
     t->pre_flags = pretokenizer_flags(t->pre);
     if (!src->merges && !(t->pre_flags & PRE_NO_MERGES))
         return error_set(err, ERR_CORRUPT,
-                         "the vocabulary has no merges (tokenizer.ggml.merges), which the tokenizer "
-                         "model '%.*s' needs",
+                         "the vocabulary has no merges (tokenizer.ggml.merges), but its model "
+                         "'%.*s' needs them",
                          STR_ARG(src->model));
     return 0;
 }
@@ -187,7 +187,7 @@ int tokenizer_encode(const struct tokenizer *t, struct str text, unsigned flags,
                      struct token_list *out, struct error *err)
 {
     if (text.len > TOKENIZE_MAX_BYTES)
-        return error_set(err, ERR_TOO_LARGE, "%zu bytes of text are too many to tokenize; at most %d",
+        return error_set(err, ERR_TOO_LARGE, "a text of %zu bytes is too long; at most %d",
                          text.len, TOKENIZE_MAX_BYTES);
     bool wrap = flags & TOKENIZE_ADD_SPECIAL;
     struct encoder e = {.t = t, .out = out};

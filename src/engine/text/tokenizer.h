@@ -42,12 +42,12 @@ enum token_type {
 struct vocab_source {
     struct str model; /* "llama", "gpt2", … */
     struct str pre;   /* pre-tokenizer name; {NULL,0} if absent */
-    struct str name;  /* general.name: some models' tokens swallow white space, known only by name */
+    struct str name;  /* general.name: only it tells that tokens swallow white space (Phi 3) */
     struct str arch;  /* general.architecture, likewise */
     size_t n_tokens;
     const struct str *tokens; /* [n_tokens] */
     const float *scores;      /* [n_tokens] or NULL */
-    const int32_t *types;     /* [n_tokens] enum token_type, or NULL; unknown values count as normal */
+    const int32_t *types;     /* [n_tokens] enum token_type, others count as normal; or NULL */
     size_t n_merges;
     const struct str *merges; /* "left right", in order of rank; NULL = the key is absent */
     int64_t bos, eos, eot, eom, unk, sep, pad, cls, mask;
@@ -91,8 +91,8 @@ enum tokenize_flags {
 
 enum { TOKENIZE_MAX_BYTES = 64 << 20 };
 
-/* Appends the ids of text to out. The text may hold any bytes: byte-level vocabularies see U+FFFD for
- * each one that is not UTF-8, others keep it. On failure out may hold some of the ids. */
+/* Appends the ids of text to out. The text may hold any bytes: byte-level vocabularies see U+FFFD
+ * for each one that is not UTF-8, others keep it. On failure out may hold some of the ids. */
 int tokenizer_encode(const struct tokenizer *t, struct str text, unsigned flags,
                      struct token_list *out, struct error *err);
 
@@ -104,8 +104,8 @@ int tokenizer_piece(const struct tokenizer *t, int32_t id, bool special, struct 
                     struct error *err);
 
 /* The text of all ids together, as the reference engines' detokenize gives it: a leading space that
- * the tokenizer itself had put in front is taken away again, and for some vocabularies spaces before
- * punctuation are tidied (" ." becomes "."), which streaming does not do. */
+ * the tokenizer itself had put in front is taken away again, and for some vocabularies spaces
+ * before punctuation are tidied (" ." becomes "."), which streaming does not do. */
 int tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n, bool special,
                      struct buf *out, struct error *err);
 
@@ -119,7 +119,8 @@ struct detokenizer {
 };
 #define CLEANUP_DETOKENIZER CLEANUP(detokenizer_release)
 /* `after_text`: the output continues text that came before (a prompt), so nothing is stripped. */
-void detokenizer_init(struct detokenizer *d, const struct tokenizer *t, bool special, bool after_text);
+void detokenizer_init(struct detokenizer *d, const struct tokenizer *t, bool special,
+                      bool after_text);
 int detokenizer_feed(struct detokenizer *d, int32_t id, struct buf *out, struct error *err);
 /* Gives what is still pending, with U+FFFD for the incomplete part. */
 void detokenizer_flush(struct detokenizer *d, struct buf *out);
@@ -128,7 +129,8 @@ void detokenizer_release(struct detokenizer *d);
 /* ---- the vocabulary ---- */
 
 size_t tokenizer_n_tokens(const struct tokenizer *t);
-struct str tokenizer_token_text(const struct tokenizer *t, int32_t id); /* as in the file; borrowed */
+/* As in the file; borrowed; "" for an id out of range. */
+struct str tokenizer_token_text(const struct tokenizer *t, int32_t id);
 enum token_type tokenizer_token_type(const struct tokenizer *t, int32_t id);
 int32_t tokenizer_bos(const struct tokenizer *t); /* -1 = none */
 int32_t tokenizer_eos(const struct tokenizer *t);
@@ -137,6 +139,6 @@ bool tokenizer_adds_bos(const struct tokenizer *t);
 bool tokenizer_adds_eos(const struct tokenizer *t);
 /* End of generation: EOS, EOT, EOM and the tokens whose text is known to end a turn. */
 bool tokenizer_is_eog(const struct tokenizer *t, int32_t id);
-int32_t tokenizer_find(const struct tokenizer *t, struct str text); /* id of this exact token, or -1 */
+int32_t tokenizer_find(const struct tokenizer *t, struct str text); /* its id, or -1 */
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A byte trie that carries a value (≥ 0) at some nodes. Node 0 is the root; a step leads to the child
- * for a byte or to 0 where there is none (no edge ever leads back to the root). */
+ * A byte trie that carries a value (≥ 0) at some nodes. Node 0 is the root; a step leads to the
+ * child for a byte or to 0 where there is none (no edge ever leads back to the root). */
 #ifndef ENGINE_TEXT_TRIE_H
 #define ENGINE_TEXT_TRIE_H
 
@@ -31,7 +31,7 @@ int trie_add(struct trie *t, struct str s, int32_t value); /* 0 or -ERR_NOMEM */
 
 uint32_t trie_step(const struct trie *t, uint32_t node, unsigned char byte);
 
-/* The longest string of the trie at the beginning of s: its value, or -1; *ret_len is its length. */
+/* The longest string of the trie that s begins with: its value and length, or -1. */
 int32_t trie_longest(const struct trie *t, struct str s, size_t *ret_len);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Properties of characters that tokenizers ask for: Unicode 15.1, fixed, so that the same text gives
- * the same ids on every machine. UTF-8 itself is base/utf8.h. */
+ * Properties of characters that tokenizers ask for: Unicode 15.1, fixed, so that the same text
+ * gives the same ids on every machine. UTF-8 itself is base/utf8.h. */
 #ifndef ENGINE_TEXT_UNICODE_H
 #define ENGINE_TEXT_UNICODE_H
 

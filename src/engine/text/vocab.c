@@ -255,8 +255,8 @@ static void strip_set(struct tokenizer *t, const char *text, uint16_t attr, bool
         t->attrs[id] = (uint16_t)(on ? t->attrs[id] | attr : t->attrs[id] & ~attr);
 }
 
-/* Which tokens swallow white space is in tokenizer_config.json but not in GGUF; llama.cpp goes by the
- * names of the models concerned. */
+/* Which tokens swallow white space is in tokenizer_config.json but not in GGUF; llama.cpp goes by
+ * the names of the models concerned. */
 static void strips_find(struct tokenizer *t, const struct vocab_source *src)
 {
     const uint16_t parsed = IS_CONTROL | IS_USER_DEFINED | IS_UNKNOWN;

@@ -40,8 +40,8 @@ struct bpe_merge;
 struct tokenizer {
     enum vocab_kind kind;
     int32_t n_tokens;
-    /* Numbers below n_tokens are token ids. BPE keeps further strings behind them: parts and results
-     * of merges that are no tokens. */
+    /* Numbers below n_tokens are token ids. BPE keeps further strings behind them: parts and
+     * results of merges that are no tokens. */
     struct strtab strings;
     uint16_t *attrs;   /* [n_tokens] enum token_attr */
     float *scores;     /* [n_tokens], SPM only */
