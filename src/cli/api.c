@@ -122,6 +122,12 @@ int api_perform(const struct api_call *call, struct http_result *res, struct err
     return 0;
 }
 
+enum errc api_status_code(int status)
+{
+    enum errc code = errc_from_http_status(status);
+    return code == ERR_UNAVAILABLE || code == ERR_NONE ? ERR_IO : code;
+}
+
 const char *api_status_text(int status, char out[64])
 {
     static const struct {
@@ -187,7 +193,7 @@ int api_get_json_from(const struct daemon *d, const char *path, const char *what
         char status[64];
         CLEANUP_JSON struct json *hold = NULL;
         struct str text = api_error_text(&res, &hold);
-        r = error_set(err, errc_from_http_status(res.status), "%s: %s%s%.*s", what,
+        r = error_set(err, api_status_code(res.status), "%s: %s%s%.*s", what,
                       api_status_text(res.status, status), text.len ? ": " : "", STR_ARG(text));
     } else if (r == 0) {
         CLEANUP_FREE char *name = xasprintf("the runner's answer to %s", path);

@@ -45,6 +45,9 @@ int api_get_json_from(const struct daemon *d, const char *path, const char *what
  * JSON error object when it is one. *hold keeps what it is borrowed from; free it with js_free. */
 struct str api_error_text(const struct http_result *res, struct json **hold);
 
+/* The kind of error for a status. Never ERR_UNAVAILABLE, nor ERR_NONE: who answers is there. */
+enum errc api_status_code(int status);
+
 /* "404 Not Found" */
 const char *api_status_text(int status, char out[64]);
 

@@ -287,7 +287,7 @@ static int finish_turn(struct turn *t, int r, struct error *err)
         return r;
     if (t->status != 200) {
         struct str body = str_trim(buf_str(&t->error_body));
-        return error_set(err, errc_from_http_status(t->status),
+        return error_set(err, api_status_code(t->status),
                          "error response: status=%d body=%.*s", t->status, STR_ARG(body));
     }
     return chat_reader_end(&t->reader, err);
@@ -369,7 +369,7 @@ int chat_preload(const char *model, struct http_cancel *cancel, struct error *er
     int r = api_perform(&call, &res, err);
     if (r == 0 && res.status != 200) {
         struct str text = str_trim(buf_str(&res.body));
-        r = error_set(err, errc_from_http_status(res.status), "preload failed: status=%d body=%.*s",
+        r = error_set(err, api_status_code(res.status), "preload failed: status=%d body=%.*s",
                       res.status, STR_ARG(text));
     }
     http_result_release(&res);

@@ -55,10 +55,8 @@ int configure_model(const struct json *request, struct error *err)
     if (r == 0 && res.status != 202) {
         CLEANUP_JSON struct json *hold = NULL;
         struct str text = api_error_text(&res, &hold);
-        enum errc code = errc_from_http_status(res.status);
+        enum errc code = api_status_code(res.status);
         char status[64];
-        if (code == ERR_NONE)
-            code = ERR_IO;
         if (res.status == 409)
             r = error_set(err, code, "%.*s", STR_ARG(text));
         else

@@ -86,9 +86,9 @@ static int copy_answer(const char *path, bool events, struct error *err)
         struct str text = str_trim(buf_str(&c.error_body));
         char status[64];
         if (text.len > 0)
-            r = error_set(err, errc_from_http_status(c.status), "%.*s", STR_ARG(text));
+            r = error_set(err, api_status_code(c.status), "%.*s", STR_ARG(text));
         else
-            r = error_set(err, errc_from_http_status(c.status), "%s",
+            r = error_set(err, api_status_code(c.status), "%s",
                           api_status_text(c.status, status));
     } else if (r < 0 && err->code == ERR_NONE) {
         error_set(err, ERR_IO, "cannot write to standard output");

@@ -108,7 +108,7 @@ int cmd_unload(int argc, char **argv)
     if (r == 0 && res.status != 200) {
         char status[64];
         struct str text = api_error_text(&res, &answer);
-        r = error_set(&err, errc_from_http_status(res.status),
+        r = error_set(&err, api_status_code(res.status),
                       "unloading failed with status %s: %.*s", api_status_text(res.status, status),
                       STR_ARG(text));
     } else if (r == 0) {

@@ -61,7 +61,7 @@ static int remove_model(const char *model, bool force, struct error *err)
     } else {
         char status[64];
         struct str text = api_error_text(&res, &answer);
-        r = error_set(err, errc_from_http_status(res.status),
+        r = error_set(err, api_status_code(res.status),
                       "removing %s failed with status %s: %.*s", model,
                       api_status_text(res.status, status), STR_ARG(text));
     }
@@ -108,7 +108,7 @@ static int expect_200(const char *method, const char *path, struct str body, str
         char status[64];
         CLEANUP_JSON struct json *hold = NULL;
         struct str text = api_error_text(&res, &hold);
-        r = error_set(err, errc_from_http_status(res.status), "%s %s failed with status %s: %.*s",
+        r = error_set(err, api_status_code(res.status), "%s %s failed with status %s: %.*s",
                       method, path, api_status_text(res.status, status), STR_ARG(text));
     }
     http_result_release(&res);

@@ -32,7 +32,7 @@ int tag_model(const char *source, const char *target, struct error *err)
         char status[64];
         CLEANUP_JSON struct json *hold = NULL;
         struct str text = api_error_text(&res, &hold);
-        r = error_set(err, errc_from_http_status(res.status), "tagging failed with status %s: %.*s",
+        r = error_set(err, api_status_code(res.status), "tagging failed with status %s: %.*s",
                       api_status_text(res.status, status), STR_ARG(text));
     }
     http_result_release(&res);

@@ -69,7 +69,7 @@ class Answer:
 
 
 class FakeRunner:
-    """Routes are {"GET /models": Answer or function(request) -> Answer}; the longest match wins."""
+    """Routes are {"GET /models": Answer or function(request) -> Answer}; a '*' at the end matches the rest."""
 
     def __init__(self, routes=None, unix_path=None):
         self.routes = {"GET /models": Answer(body=b"[]"), "GET /version": Answer(body={"version": "v9.8.7"}),
@@ -94,7 +94,7 @@ class FakeRunner:
                 request = {"method": self.command, "path": self.path, "headers": dict(self.headers), "body": body}
                 outer.requests.append(request)
                 key = f"{self.command} {self.path}"
-                fits = [k for k in outer.routes if key == k or key.startswith((k + "/", k + "?"))]
+                fits = [k for k in outer.routes if key == k or k[-1] == "*" and key.startswith(k[:-1])]
                 a = outer.routes[max(fits, key=len)] if fits else Answer(404, "not found\n", "text/plain")
                 if callable(a):
                     a = a(request)
