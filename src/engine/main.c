@@ -44,12 +44,14 @@ static const struct command commands[] = {
         .details =
             "Reads one JSON object per line from standard input and answers each with one line.\n"
             "\n"
-            "  {\"text\":\"Hi\",\"add_special\":true,\"parse_special\":false}  ->  {\"ids\":[1,6324]}\n"
-            "  {\"ids\":[1,6324]}                                        ->  {\"text\":\"Hi\"}\n"
+            "  {\"text\":\"Hi\",\"add_special\":true,\"parse_special\":true}  ->  {\"ids\":[1,6324]}\n"
+            "  {\"ids\":[1,6324]}                                       ->  {\"text\":\"<s> Hi\"}\n"
             "\n"
-            "add_special (default true) puts the tokens in that begin or end a text where the\n"
-            "vocabulary wants them; parse_special (default false) turns the texts of control\n"
-            "tokens into these tokens. A line that cannot be answered gives {\"error\":\"...\"}.",
+            "add_special puts the tokens in that begin or end a text where the vocabulary wants\n"
+            "them; parse_special turns the texts of control tokens into these tokens; both are\n"
+            "true when left out. The text of ids includes special tokens; where its bytes are not\n"
+            "UTF-8, \"text_hex\" has them. A line that cannot be answered gives {\"error\":\"...\"}.\n"
+            "Only the header of the file is read.",
         .opts = verb_tokenize_opts,
         .run = verb_tokenize,
     },

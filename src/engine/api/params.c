@@ -74,7 +74,7 @@ static int parse_bias_value(const struct json *v, float *ret, struct error *err)
         *ret = -INFINITY;
         return 0;
     }
-    double d = js_to_real(v, NAN);
+    double d = js_to_real(v, (double)NAN);
     if (!(d >= -1e6 && d <= 1e6))
         return error_set(err, ERR_INVALID,
                          "a bias in 'logit_bias' must be a number or false, not %s",
