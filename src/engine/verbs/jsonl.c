@@ -15,12 +15,43 @@
 
 enum { LINE_MAX_BYTES = 64 << 20, READ_BYTES = 1 << 16 };
 
+/* Some readers end a line at U+0085, U+2028 and U+2029 too, which JSON leaves as they are. They can
+ * only stand inside strings. */
+static void escape_line_ends(struct str json, struct buf *out)
+{
+    static const struct {
+        struct str raw, escaped;
+    } ends[] = {
+        {{"\xc2\x85", 2}, {"\\u0085", 6}},
+        {{"\xe2\x80\xa8", 3}, {"\\u2028", 6}},
+        {{"\xe2\x80\xa9", 3}, {"\\u2029", 6}},
+    };
+    size_t done = 0;
+    for (size_t at = 0; at < json.len; at++) {
+        if (json.ptr[at] != '\xc2' && json.ptr[at] != '\xe2')
+            continue;
+        for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+            if (!str_starts_with(str_sub(json, at, SIZE_MAX), ends[i].raw))
+                continue;
+            buf_append(out, str_sub(json, done, at - done));
+            buf_append(out, ends[i].escaped);
+            done = at + ends[i].raw.len;
+        }
+    }
+    buf_append(out, str_sub(json, done, SIZE_MAX));
+}
+
 static int print_line(const struct json *out, struct error *err)
 {
+    CLEANUP_BUF struct buf json = BUF_INIT(JSON_MAX_BYTES);
     CLEANUP_BUF struct buf text = BUF_INIT(JSON_MAX_BYTES);
-    js_write(out, JS_COMPACT, &text);
+    js_write(out, JS_COMPACT, &json);
+    int r = buf_check(&json, "the answer", err);
+    if (r < 0)
+        return r;
+    escape_line_ends(buf_str(&json), &text);
     buf_push(&text, '\n');
-    int r = buf_check(&text, "the answer", err);
+    r = buf_check(&text, "the answer", err);
     if (r < 0)
         return r;
     fwrite(text.data, 1, text.len, stdout);
