@@ -6,12 +6,18 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "http/client.h"
 #include "http/sse.h"
 #include "runner/respond.h"
 
+/* An engine that somebody killed so soon after the request was most likely dying before it: the
+ * kernel still takes connections for a process that it is taking apart. */
+enum { WAS_DYING_MS = 250 };
+
 struct exchange {
     struct http_request *client;
+    int64_t begun_ms;
     char content_type[128];
     bool begun;        /* the answer's head went to the client */
     bool is_sse;
@@ -97,9 +103,12 @@ static bool explain(struct exchange *x, struct lease *lease, bool sent, bool las
 {
     if (http_request_canceled(x->client))
         return true;
+    int64_t took_ms = clock_mono_ms() - x->begun_ms;
     struct error reason = ERROR_INIT;
-    bool died = lease_died(lease, &reason);
-    if (died && !sent && !last)
+    bool killed = false;
+    bool died = lease_died(lease, &killed, &reason);
+    bool never_served = !sent || (killed && took_ms < WAS_DYING_MS);
+    if (died && never_served && !x->begun && !last)
         return false;
     if (died)
         *err = reason;
@@ -121,7 +130,7 @@ bool proxy_request(struct http_request *r, struct lease *lease, const char *path
                    bool last)
 {
     struct error err = ERROR_INIT;
-    struct exchange x = {.client = r};
+    struct exchange x = {.client = r, .begun_ms = clock_mono_ms()};
     const char *query = http_request_query_string(r);
     CLEANUP_FREE char *url = xasprintf("http://localhost%s%s%s", path, *query ? "?" : "", query);
     CLEANUP_FREE char *accept = NULL;

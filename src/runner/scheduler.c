@@ -389,11 +389,12 @@ const char *lease_socket(const struct lease *l)
     return l->r->socket;
 }
 
-bool lease_died(struct lease *l, struct error *err)
+bool lease_died(struct lease *l, bool *ret_killed, struct error *err)
 {
     enum { PATIENCE_MS = 2000 };
     if (!process_wait(l->r->process, PATIENCE_MS))
         return false;
+    *ret_killed = process_was_killed(l->r->process);
     process_reason(l->r->process, ERR_INTERNAL, err);
     error_wrap(err, "%s terminated unexpectedly", l->r->target.engine->title);
     return true;

@@ -53,8 +53,8 @@ int scheduler_acquire(struct scheduler *s, const char *model, enum engine_mode m
                       struct http_request *client, struct lease **ret, struct error *err);
 const char *lease_socket(const struct lease *l);
 /* After its connection broke: waits a little for the process to end; true when it did, with the
- * reason in err. */
-bool lease_died(struct lease *l, struct error *err);
+ * reason in err, and in *ret_killed whether somebody else killed it. */
+bool lease_died(struct lease *l, bool *ret_killed, struct error *err);
 void lease_release(struct lease *l);
 
 /* Begins to load a model that nobody asks for yet, if there is a free place. */

@@ -501,6 +501,14 @@ void process_stop(struct process *p, int64_t grace_ms)
     pthread_mutex_unlock(&p->owner->lock);
 }
 
+bool process_was_killed(struct process *p)
+{
+    pthread_mutex_lock(&p->owner->lock);
+    int signal_number = p->exited && WIFSIGNALED(p->status) ? WTERMSIG(p->status) : 0;
+    pthread_mutex_unlock(&p->owner->lock);
+    return signal_number == SIGKILL || signal_number == SIGTERM;
+}
+
 /* The last lines that fit, on one line. */
 static void write_tail(struct str tail, struct buf *out)
 {

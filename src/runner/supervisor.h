@@ -55,6 +55,9 @@ bool process_wait(struct process *p, int64_t timeout_ms);
 /* Asks it to end, by SIGTERM and the lifeline; kills it after grace_ms. */
 void process_stop(struct process *p, int64_t grace_ms);
 
+/* Did somebody else end it, by SIGKILL or SIGTERM? */
+bool process_was_killed(struct process *p);
+
 /* Why it ended: "TITLE failed: <the last lines of its output>", or its exit status where it said
  * nothing. Puts the sentence in err with this code. */
 int process_reason(struct process *p, enum errc code, struct error *err);
