@@ -11,7 +11,7 @@ set -eu
 build=$1
 model=${2:-}
 prompt=${3:-}
-[ -n "$model" ] || model="$build/demo.gguf"
+[ -n "$model" ] || model="$build/tools/demo.gguf"
 [ -n "$prompt" ] || prompt="Hello, who are you?"
 
 private=""
