@@ -669,19 +669,21 @@ static void bench_type(const struct kernels *k, enum weight_type type)
     printf("\n");
 }
 
+/* Rows as the backend lays them out: a cache line apart from a power of two, so that they do not all
+ * fall into the same sets of the caches. */
 static void bench_gemm(const struct kernels *k)
 {
-    enum { ROWS = 64 };
+    enum { ROWS = 64, STRIDE = BENCH_COLS + 16 };
     static const size_t counts[] = {4, 16, 64, 256, 512};
-    CLEANUP_FREE float *w = xcalloc(ROWS * BENCH_COLS, sizeof(*w));
-    CLEANUP_FREE float *x = xcalloc(512 * BENCH_COLS, sizeof(*x));
+    CLEANUP_FREE float *w = xcalloc(ROWS * STRIDE, sizeof(*w));
+    CLEANUP_FREE float *x = xcalloc(512 * STRIDE, sizeof(*x));
     CLEANUP_FREE float *y = xcalloc(512 * ROWS, sizeof(*y));
-    fill_vector(w, ROWS * BENCH_COLS, 1.0f, false);
-    fill_vector(x, 512 * BENCH_COLS, 1.0f, false);
+    fill_vector(w, ROWS * STRIDE, 1.0f, false);
+    fill_vector(x, 512 * STRIDE, 1.0f, false);
     for (size_t c = 0; c < ARRAY_LEN(counts); c++) {
         for (size_t rows = 16; rows <= ROWS; rows *= 4) {
             double seconds;
-            BENCH(seconds, k->weight[WT_F32].dot(w, BENCH_COLS * sizeof(float), rows, x, BENCH_COLS,
+            BENCH(seconds, k->weight[WT_F32].dot(w, STRIDE * sizeof(float), rows, x, STRIDE,
                                                  counts[c], BENCH_COLS, y, rows));
             printf("%-8s gemm %2zu x %3zu x %d  %7.2f GFLOP/s\n", k->level, rows, counts[c],
                    BENCH_COLS, 2e-9 * (double)(rows * counts[c]) * BENCH_COLS / seconds);

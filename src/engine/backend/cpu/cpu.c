@@ -18,6 +18,7 @@ static void cpu_destroy(struct backend *backend)
         scratch_release(&b->slots[s]);
     for (uint32_t t = 0; t < b->n_threads; t++)
         scratch_release(&b->thread_scratch[t]);
+    scratch_release(&b->vectors);
     for (size_t i = 0; i < ROPE_TABLES; i++)
         scratch_release(&b->rope[i].cos_sin);
     free(b->slots);

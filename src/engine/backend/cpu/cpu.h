@@ -66,6 +66,7 @@ struct backend_cpu {
     struct scratch *slots;
     size_t n_slots;
     struct scratch *thread_scratch; /* [n_threads] */
+    struct scratch vectors;         /* matmul's copy of its input */
     int32_t *positions;             /* [cap_tokens] */
     struct query_chunk *chunks;     /* [cap_tokens] */
     size_t cap_tokens;
@@ -129,7 +130,9 @@ int cpu_execute(struct backend *b, const struct plan *plan, struct kv *kv,
 
 /* matmul.c */
 void run_matmul(struct run *run, const struct op *op, uint32_t n_rows);
+/* Floats it needs for each thread, and once. */
 uint64_t matmul_scratch(const struct backend_cpu *b, const struct weight *w, uint32_t n_rows);
+uint64_t matmul_copy(const struct backend_cpu *b, const struct weight *w, uint32_t n_rows);
 
 /* attention.c */
 void run_kv_store(struct run *run, const struct op *op);

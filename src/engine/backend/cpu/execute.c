@@ -227,16 +227,21 @@ static int reserve(struct run *run, const uint32_t *slot_rows, struct error *err
             return r;
         run->slot[s] = b->slots[s].data;
     }
-    uint64_t most = 0;
+    uint64_t most = 0, vectors = 0;
     for (size_t i = 0; i < plan->n_ops; i++) {
         const struct op *op = &plan->ops[i];
         uint64_t n = 0;
-        if (op->kind == OP_MATMUL)
+        if (op->kind == OP_MATMUL) {
             n = matmul_scratch(b, op->w, b->op_rows[i]);
-        else if (op->kind == OP_ATTENTION)
+            vectors = MAX(vectors, matmul_copy(b, op->w, b->op_rows[i]));
+        } else if (op->kind == OP_ATTENTION) {
             n = attention_scratch(&op->attn);
+        }
         most = MAX(most, n);
     }
+    int copied = scratch_reserve(&b->vectors, vectors, "activations", err);
+    if (copied < 0)
+        return copied;
     for (uint32_t t = 0; t < b->n_threads; t++) {
         int r = scratch_reserve(&b->thread_scratch[t], most, "the threads' working memory", err);
         if (r < 0)

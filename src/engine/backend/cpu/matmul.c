@@ -4,7 +4,12 @@
  *
  * Few vectors (decoding): the packed rows are multiplied as they stream in. Many (a prompt): a panel
  * of rows that fits the second-level cache is dequantised once and used for all vectors. Both give
- * the same bits (kernels.h). Threads take parts of the rows. */
+ * the same bits (kernels.h). Threads take parts of the rows.
+ *
+ * Rows of a panel, and the vectors, which are copied for it, lie a cache line more than their length
+ * apart: at a distance of a power of two they would all fall into the same few sets of the caches. */
+#include <string.h>
+
 #include "engine/backend/cpu/cpu.h"
 
 enum {
@@ -12,6 +17,7 @@ enum {
     PANEL_FLOATS = 64 * 1024, /* 256 KiB: what a panel may take of the second-level cache */
     ROWS_MULTIPLE = 4,        /* kernels like whole groups of rows */
     PART_BYTES = 64 * 1024,   /* packed weights of a part when decoding */
+    PAD = 16,                 /* floats: one cache line */
 };
 
 struct matmul_job {
@@ -33,26 +39,39 @@ static size_t panel_rows(uint32_t cols)
 
 static bool needs_panel(const struct backend_cpu *b, const struct weight *w, uint32_t n_x)
 {
-    if (w->type == WT_F32)
-        return false;
     return n_x > b->k.dot_max_x || !b->k.weight[w->type].dot;
 }
 
 uint64_t matmul_scratch(const struct backend_cpu *b, const struct weight *w, uint32_t n_rows)
 {
-    return needs_panel(b, w, n_rows) ? (uint64_t)panel_rows(w->cols) * w->cols : 0;
+    return needs_panel(b, w, n_rows) ? (uint64_t)panel_rows(w->cols) * (w->cols + PAD) : 0;
+}
+
+uint64_t matmul_copy(const struct backend_cpu *b, const struct weight *w, uint32_t n_rows)
+{
+    return needs_panel(b, w, n_rows) ? (uint64_t)n_rows * (w->cols + PAD) : 0;
+}
+
+static void copy_vectors(void *arg, size_t begin, size_t end, uint32_t thread)
+{
+    const struct matmul_job *j = arg;
+    size_t n = j->w->cols;
+    (void)thread;
+    for (size_t t = begin; t < end; t++)
+        memcpy(j->run->b->vectors.data + t * (n + PAD), j->x + t * n, n * sizeof(float));
 }
 
 static void panel_dot(const struct matmul_job *j, size_t begin, size_t end, float *panel)
 {
     const struct kernels *k = &j->run->b->k;
     const struct weight *w = j->w;
+    size_t stride = w->cols + PAD;
     for (size_t row = begin; row < end; row += j->panel_rows) {
         size_t n = MIN(j->panel_rows, end - row);
         for (size_t i = 0; i < n; i++)
-            k->weight[w->type].dequant(w->data + (row + i) * w->row_bytes, panel + i * w->cols,
+            k->weight[w->type].dequant(w->data + (row + i) * w->row_bytes, panel + i * stride,
                                        w->cols);
-        k->weight[WT_F32].dot(panel, w->cols * sizeof(float), n, j->x, j->x_stride, j->n_x, w->cols,
+        k->weight[WT_F32].dot(panel, stride * sizeof(float), n, j->x, j->x_stride, j->n_x, w->cols,
                               j->y + row, j->y_stride);
     }
 }
@@ -90,9 +109,13 @@ void run_matmul(struct run *run, const struct op *op, uint32_t n_rows)
         .y_stride = w->rows,
         .panel_rows = needs_panel(run->b, w, n_rows) ? panel_rows(w->cols) : 0,
     };
-    size_t part = job.panel_rows;
-    if (!part)
-        part = n_rows <= run->b->k.dot_max_x ? PART_BYTES / w->row_bytes : panel_rows(w->cols);
+    size_t part = PART_BYTES / w->row_bytes;
+    if (job.panel_rows) {
+        part = job.panel_rows;
+        pool_run(run->b->pool, n_rows, 16, copy_vectors, &job);
+        job.x = run->b->vectors.data;
+        job.x_stride = w->cols + PAD;
+    }
     /* Enough parts for the threads to share evenly, but no smaller than a group of rows. */
     part = MIN(part, (size_t)w->rows / (4 * (size_t)run->b->n_threads));
     part = MAX(part / ROWS_MULTIPLE * ROWS_MULTIPLE, ROWS_MULTIPLE);

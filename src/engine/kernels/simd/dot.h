@@ -11,7 +11,8 @@
  *
  * It defines dequant_TYPE and dot_TYPE. A tile is DOT_ROWS rows times n_x vectors; each of its
  * results has an accumulator of its own, walking the row in order, so that no result depends on the
- * tile. Rows behind the last are computed again from the last one and dropped. */
+ * tile. Rows and
+ * vectors behind the last are computed again from the last one and dropped. */
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/simd/vf.h"
 
@@ -33,6 +34,20 @@ static ATTR_INLINE void dot_rows_at(struct dot_tile *t, const void *w, size_t ro
         t->w[r] = (const unsigned char *)w + (row + r < n_rows ? row + r : n_rows - 1) * row_bytes;
 }
 
+static ATTR_INLINE void dot_vectors_at(struct dot_tile *t, const float *x, size_t x_stride,
+                                       size_t i, size_t n_x)
+{
+    for (size_t k = 0; k < VF_TILE_X; k++)
+        t->x[k] = x + (i + k < n_x ? i + k : n_x - 1) * x_stride;
+}
+
+static ATTR_INLINE void dot_clear(struct dot_tile *t)
+{
+    VF_UNROLL for (size_t r = 0; r < DOT_ROWS; r++)
+        VF_UNROLL for (size_t i = 0; i < VF_TILE_X; i++)
+            t->sum[r][i] = vf_zero();
+}
+
 static ATTR_INLINE void dot_store(const struct dot_tile *t, const size_t n_x, size_t n_rows,
                                   float *y, size_t y_stride)
 {
@@ -49,14 +64,15 @@ static ATTR_INLINE void dot_store(const struct dot_tile *t, const size_t n_x, si
 #define DOT_INNER(name) VF_PASTE(name, DOT_TYPE)
 #define DOT_FN(name) VF_NAME(VF_PASTE(name, DOT_TYPE))
 
-/* Adds the products of blocks [0, n_blocks) from w and x on to the sums. */
-static ATTR_INLINE void DOT_INNER(tile_blocks)(struct dot_tile *t, size_t n_blocks, const size_t n_x)
+/* Adds the products of blocks [first, last) on to the sums. */
+static ATTR_INLINE void DOT_INNER(tile_blocks)(struct dot_tile *t, size_t first, size_t last,
+                                               const size_t n_x)
 {
     vf sum[DOT_ROWS][VF_TILE_X];
     VF_UNROLL for (size_t r = 0; r < DOT_ROWS; r++)
         VF_UNROLL for (size_t i = 0; i < n_x; i++)
             sum[r][i] = t->sum[r][i];
-    for (size_t b = 0; b < n_blocks; b++) {
+    for (size_t b = first; b < last; b++) {
         struct DOT_HEAD head[DOT_ROWS];
         VF_UNROLL for (size_t r = 0; r < DOT_ROWS; r++)
             head[r] = DOT_HEAD_OF(t->w[r] + b * DOT_BLOCK_BYTES);
@@ -74,16 +90,13 @@ static ATTR_INLINE void DOT_INNER(tile_blocks)(struct dot_tile *t, size_t n_bloc
             t->sum[r][i] = sum[r][i];
 }
 
-static ATTR_INLINE void DOT_INNER(tile)(struct dot_tile *t, size_t n, const size_t n_x)
-{
-    enum { BLOCK = DOT_BLOCK_VECTORS * VF_LANES };
-    VF_UNROLL for (size_t r = 0; r < DOT_ROWS; r++)
-        VF_UNROLL for (size_t i = 0; i < n_x; i++)
-            t->sum[r][i] = vf_zero();
-    DOT_INNER(tile_blocks)(t, n / BLOCK, n_x);
 #ifdef DOT_PART
-    enum { ITEM = DOT_BLOCK_BYTES / BLOCK };
-    for (size_t at = n / BLOCK * BLOCK; at < n; at += VF_LANES) {
+/* Adds the products of items [at, n), less than a block. */
+static ATTR_INLINE void DOT_INNER(tile_tail)(struct dot_tile *t, size_t at, size_t n,
+                                             const size_t n_x)
+{
+    enum { ITEM = DOT_BLOCK_BYTES / (DOT_BLOCK_VECTORS * VF_LANES) };
+    for (; at < n; at += VF_LANES) {
         size_t rest = n - at < VF_LANES ? n - at : VF_LANES;
         VF_UNROLL for (size_t r = 0; r < DOT_ROWS; r++) {
             vf w = rest == VF_LANES ? DOT_UNPACK(t->w[r] + at * ITEM, NULL, 0)
@@ -94,6 +107,16 @@ static ATTR_INLINE void DOT_INNER(tile)(struct dot_tile *t, size_t n, const size
             }
         }
     }
+}
+#endif
+
+static ATTR_INLINE void DOT_INNER(tile)(struct dot_tile *t, size_t n, const size_t n_x)
+{
+    enum { BLOCK = DOT_BLOCK_VECTORS * VF_LANES };
+    dot_clear(t);
+    DOT_INNER(tile_blocks)(t, 0, n / BLOCK, n_x);
+#ifdef DOT_PART
+    DOT_INNER(tile_tail)(t, n / BLOCK * BLOCK, n, n_x);
 #endif
 }
 
@@ -104,8 +127,7 @@ static void DOT_FN(dot)(const void *w, size_t row_bytes, size_t n_rows, const fl
         for (size_t row = 0; row < n_rows; row += DOT_ROWS) {
             struct dot_tile t;
             dot_rows_at(&t, w, row_bytes, row, n_rows);
-            for (size_t k = 0; k < VF_TILE_X; k++)
-                t.x[k] = x + (i + k < n_x ? i + k : n_x - 1) * x_stride;
+            dot_vectors_at(&t, x, x_stride, i, n_x);
             float *out = y + i * y_stride + row;
             if (n_x - i == 1) {
                 DOT_INNER(tile)(&t, n, 1);

@@ -64,9 +64,66 @@ static ATTR_INLINE vf unpack_bf16(const unsigned char *p, const struct no_head *
 #define DOT_PART vf_load_bf16_part
 #include "engine/kernels/simd/dot.h"
 
+/* Many vectors: a matrix product. Groups of GEMM_ROWS rows and GEMM_X vectors walk along the rows
+ * together, GEMM_ITEMS at a time, so that what the tiles of a group share stays in the first-level
+ * cache. Between the steps a tile keeps its lanes: each result's additions are those of dot_f32. */
+enum {
+    GEMM_ITEMS = 512,
+    GEMM_ROW_TILES = 4,
+    GEMM_X_TILES = 4,
+    GEMM_ROWS = GEMM_ROW_TILES * DOT_ROWS,
+    GEMM_X = GEMM_X_TILES * VF_TILE_X,
+};
+
+static void VF_NAME(gemm_group)(const void *w, size_t row_bytes, size_t n_rows, const float *x,
+                                size_t x_stride, size_t n_x, size_t n, float *y, size_t y_stride)
+{
+    enum { BLOCK = PLAIN_VECTORS * VF_LANES, STEP = GEMM_ITEMS / BLOCK };
+    struct dot_tile tiles[GEMM_X_TILES][GEMM_ROW_TILES];
+    for (size_t i = 0; i < n_x; i += VF_TILE_X) {
+        for (size_t r = 0; r < n_rows; r += DOT_ROWS) {
+            struct dot_tile *t = &tiles[i / VF_TILE_X][r / DOT_ROWS];
+            dot_rows_at(t, w, row_bytes, r, n_rows);
+            dot_vectors_at(t, x, x_stride, i, n_x);
+            dot_clear(t);
+        }
+    }
+    size_t n_blocks = n / BLOCK;
+    for (size_t b = 0; b < n_blocks; b += STEP) {
+        size_t last = n_blocks - b < STEP ? n_blocks : b + STEP;
+        for (size_t i = 0; i < n_x; i += VF_TILE_X)
+            for (size_t r = 0; r < n_rows; r += DOT_ROWS)
+                tile_blocks_f32(&tiles[i / VF_TILE_X][r / DOT_ROWS], b, last, VF_TILE_X);
+    }
+    for (size_t i = 0; i < n_x; i += VF_TILE_X) {
+        for (size_t r = 0; r < n_rows; r += DOT_ROWS) {
+            struct dot_tile *t = &tiles[i / VF_TILE_X][r / DOT_ROWS];
+            tile_tail_f32(t, n_blocks * BLOCK, n, VF_TILE_X);
+            dot_store(t, n_x - i < VF_TILE_X ? n_x - i : VF_TILE_X, n_rows - r,
+                      y + i * y_stride + r, y_stride);
+        }
+    }
+}
+
+static void VF_NAME(gemm_f32)(const void *w, size_t row_bytes, size_t n_rows, const float *x,
+                              size_t x_stride, size_t n_x, size_t n, float *y, size_t y_stride)
+{
+    if (n_x <= VF_TILE_X) {
+        VF_NAME(dot_f32)(w, row_bytes, n_rows, x, x_stride, n_x, n, y, y_stride);
+        return;
+    }
+    for (size_t i = 0; i < n_x; i += GEMM_X) {
+        for (size_t r = 0; r < n_rows; r += GEMM_ROWS)
+            VF_NAME(gemm_group)((const unsigned char *)w + r * row_bytes, row_bytes,
+                                n_rows - r < GEMM_ROWS ? n_rows - r : GEMM_ROWS, x + i * x_stride,
+                                x_stride, n_x - i < GEMM_X ? n_x - i : GEMM_X, n,
+                                y + i * y_stride + r, y_stride);
+    }
+}
+
 static void dot_plain_fill(struct kernels *k)
 {
-    k->weight[WT_F32].dot = VF_NAME(dot_f32);
+    k->weight[WT_F32].dot = VF_NAME(gemm_f32);
     k->weight[WT_F32].dequant = VF_NAME(dequant_f32);
     k->weight[WT_F16].dot = VF_NAME(dot_f16);
     k->weight[WT_F16].dequant = VF_NAME(dequant_f16);
