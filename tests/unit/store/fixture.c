@@ -12,17 +12,25 @@
 #include "base/alloc.h"
 #include "base/file.h"
 
-int fixture_setup(void **state)
+static int setup_in(const char *base, void **state)
 {
     struct fixture *f = xcalloc(1, sizeof(*f));
-    /* In memory where there is such a place: these tests sync a lot. */
-    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     snprintf(f->root, sizeof(f->root), "%s/test-store-XXXXXX", base);
     if (!mkdtemp(f->root))
         return -1;
     snprintf(f->store_dir, sizeof(f->store_dir), "%s/models", f->root);
     *state = f;
     return 0;
+}
+
+int fixture_setup(void **state)
+{
+    return setup_in(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", state);
+}
+
+int fixture_setup_on_disk(void **state)
+{
+    return setup_in("/tmp", state);
 }
 
 int fixture_teardown(void **state)

@@ -11,8 +11,11 @@ struct fixture {
     char store_dir[80]; /* root/models, not there yet */
 };
 
-/* For cmocka's setup and teardown: *state is a struct fixture. */
+/* For cmocka's setup and teardown: *state is a struct fixture. In memory where there is such a place,
+ * because these tests sync a lot; or on a disk, where each sync takes a while, so that processes get
+ * into each other's way. */
 int fixture_setup(void **state);
+int fixture_setup_on_disk(void **state);
 int fixture_teardown(void **state);
 
 /* Publishes a model of one GGUF layer with this content (and a config that depends on it), under a

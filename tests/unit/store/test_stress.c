@@ -251,7 +251,7 @@ static void test_no_lost_updates(void **state)
     store_close(s);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup_on_disk, fixture_teardown)
 
 int main(void)
 {
