@@ -98,7 +98,7 @@ static bool stream_matches(const struct tokenizer *t, const struct token_list *i
         size_t before = stream.len;
         ok = ok && tokenizer_piece(t, ids->ids[i], true, &all, &err) == 0 &&
              detokenizer_feed(&d, ids->ids[i], &stream, &err) == 0 &&
-             utf8_valid(stream.data + before, stream.len - before);
+             utf8_valid(buf_cstr(&stream) + before, stream.len - before);
     }
     detokenizer_flush(&d, &stream);
     return ok && (str_eq(buf_str(&stream), buf_str(&all)) || !utf8_valid(all.data, all.len));

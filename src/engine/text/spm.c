@@ -2,7 +2,10 @@
  *
  * SentencePiece with scores ("llama"): begin with single characters and merge neighbours as long as
  * their text is a token, the one with the highest score first. What ends as no token is given as
- * bytes. */
+ * bytes.
+ *
+ * This is defined on the whole text. In most vocabularies no token has a space behind anything but
+ * spaces, so nothing ever merges over the end of a word, and word by word gives the same. */
 #include "engine/text/vocab.h"
 
 #include <stdlib.h>
@@ -47,26 +50,60 @@ static void emit_bytes(struct encoder *e, struct str bytes)
     }
 }
 
-int spm_encode(struct encoder *e, struct str text, bool space_prefix, struct error *err)
+/* Is there an escaped space at s[at..] with something else than one in front? */
+static bool word_begins(struct str s, size_t at)
 {
-    size_t len;
-    CLEANUP_FREE char *escaped = escape_spaces(text, space_prefix, &len);
+    struct str mark = ESCAPED_SPACE;
+    return s.ptr[at] == mark.ptr[0] && at > 0 && str_starts_with(str_sub(s, at, mark.len), mark) &&
+           !str_ends_with(str_sub(s, 0, at), mark);
+}
+
+void spm_init(struct tokenizer *t)
+{
+    t->words_apart = true;
+    for (int32_t id = 0; id < t->n_tokens; id++) {
+        struct str text = strtab_get(&t->strings, id);
+        for (size_t at = 1; at < text.len && t->words_apart; at++)
+            t->words_apart = !word_begins(text, at);
+    }
+}
+
+static int word_encode(struct encoder *e, struct str word)
+{
     struct merger *m = &e->merger;
-    struct spm_text s = {.t = e->t, .text = str_make(escaped, len)};
+    struct spm_text s = {.t = e->t, .text = word};
     merger_clear(m);
-    for (size_t at = 0; escaped && at < len;) {
-        uint32_t n = (uint32_t)MIN(char_len((unsigned char)escaped[at]), len - at);
-        merger_push(m, strtab_find(&e->t->strings, str_make(escaped + at, n)), (uint32_t)at, n);
+    for (size_t at = 0; at < word.len;) {
+        uint32_t n = (uint32_t)MIN(char_len((unsigned char)word.ptr[at]), word.len - at);
+        merger_push(m, strtab_find(&e->t->strings, str_sub(word, at, n)), (uint32_t)at, n);
         at += n;
     }
-    if (!escaped || m->failed || merger_run(m, spm_rank, &s) < 0)
-        return error_set(err, ERR_NOMEM, "no memory to tokenize %zu bytes of text", text.len);
-    for (int32_t i = m->n > 0 ? 0 : -1; i >= 0; i = m->symbols[i].next) {
+    if (m->failed || merger_run(m, spm_rank, &s) < 0)
+        return -ERR_NOMEM;
+    for (int32_t i = 0; i >= 0; i = m->symbols[i].next) {
         const struct symbol *sym = &m->symbols[i];
         if (sym->id >= 0)
             encoder_emit(e, sym->id);
         else
-            emit_bytes(e, str_make(escaped + sym->pos, sym->len));
+            emit_bytes(e, str_sub(word, sym->pos, sym->len));
+    }
+    return 0;
+}
+
+int spm_encode(struct encoder *e, struct str text, bool space_prefix, struct error *err)
+{
+    size_t len;
+    CLEANUP_FREE char *escaped = escape_spaces(text, space_prefix, &len);
+    if (!escaped)
+        return error_set(err, ERR_NOMEM, "no memory to tokenize %zu bytes of text", text.len);
+    struct str rest = str_make(escaped, len);
+    while (rest.len > 0) {
+        size_t end = e->t->words_apart ? 1 : rest.len;
+        while (end < rest.len && !word_begins(rest, end))
+            end++;
+        if (word_encode(e, str_sub(rest, 0, end)) < 0)
+            return error_set(err, ERR_NOMEM, "no memory to tokenize %zu bytes of text", text.len);
+        rest = str_sub(rest, end, SIZE_MAX);
     }
     return 0;
 }

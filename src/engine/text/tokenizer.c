@@ -64,6 +64,8 @@ static int tokenizer_init(struct tokenizer *t, const struct vocab_source *src, s
         r = pretokenizer_init(t, src, err);
     if (r == 0)
         r = vocab_init(t, src, err);
+    if (r == 0 && t->kind == VOCAB_SPM)
+        spm_init(t);
     if (r == 0 && t->kind == VOCAB_BPE)
         r = bpe_init(t, src, err);
     if (r == 0 && t->kind == VOCAB_WPM)

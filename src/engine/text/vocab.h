@@ -45,6 +45,7 @@ struct tokenizer {
     struct strtab strings;
     uint16_t *attrs;   /* [n_tokens] enum token_attr */
     float *scores;     /* [n_tokens], SPM only */
+    bool words_apart;  /* SPM: no token goes on behind a word, so words merge by themselves */
     size_t max_len;    /* bytes of the longest token */
     struct special special;
 
@@ -92,6 +93,7 @@ int spm_encode(struct encoder *e, struct str text, bool space_prefix, struct err
 int bpe_encode(struct encoder *e, struct str text, struct error *err);
 int wpm_encode(struct encoder *e, struct str text, struct error *err);
 
+void spm_init(struct tokenizer *t);
 int bpe_init(struct tokenizer *t, const struct vocab_source *src, struct error *err);
 void bpe_release(struct tokenizer *t);
 int wpm_init(struct tokenizer *t, const struct vocab_source *src, struct error *err);

@@ -187,6 +187,26 @@ static void test_tokenizer__spm_switches(void **state)
     check_decode(t, texts, ARRAY_LEN(texts));
 }
 
+/* A token may go on behind a word; then words cannot be taken one by one. */
+static void test_tokenizer__spm_across_words(void **state)
+{
+    (void)state;
+    static const struct entry entries[] = {
+        {SP, -5, 1}, {"h", -5, 1}, {"o", -5, 1}, {"o" SP, -1, 1}, {SP "h", -2, 1}, {SP SP, -1, 1},
+    };
+    struct vocab v;
+    vocab_fill(&v, "llama", entries, ARRAY_LEN(entries));
+    static const struct encode_case across[] = {{"ho h", 0, "4 3 1"}, {"o  h", 0, "0 3 4"}};
+    struct tokenizer *t = create(&v.src);
+    check_encode(t, across, ARRAY_LEN(across));
+    tokenizer_free(t);
+    v.tokens[3] = STR("x");
+    static const struct encode_case apart[] = {{"ho h", 0, "4 2 4"}, {"o  h", 0, "0 2 5 1"}};
+    t = create(&v.src);
+    check_encode(t, apart, ARRAY_LEN(apart));
+    tokenizer_free(t);
+}
+
 /* Phi 3 is known by its name: its special tokens swallow the white space behind them. */
 static void test_tokenizer__phi3(void **state)
 {
@@ -505,6 +525,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tokenizer__spm),
         cmocka_unit_test(test_tokenizer__spm_switches),
+        cmocka_unit_test(test_tokenizer__spm_across_words),
         cmocka_unit_test(test_tokenizer__phi3),
         cmocka_unit_test(test_tokenizer__bpe),
         cmocka_unit_test(test_tokenizer__bpe_flavours),
