@@ -10,7 +10,8 @@
 #include <string.h>
 
 #include "base/compiler.h"
-#include "engine/kernels/types.h"
+#include "engine/kernels/f16.h"
+#include "engine/kernels/kernels_internal.h"
 
 static ATTR_INLINE float half_to_float(uint16_t h)
 {
@@ -96,6 +97,40 @@ static ATTR_INLINE __m128i items_q6_k(const struct block_q6_k *b, size_t g)
     return _mm_sub_epi8(q, _mm_set1_epi8(32));
 }
 
+static ATTR_INLINE __m128i items_q2_k(const struct block_q2_k *b, size_t g)
+{
+    __m128i bytes = load16(b->qs + 32 * (g / 8) + 16 * (g % 2));
+    bytes = _mm_srl_epi16(bytes, _mm_cvtsi32_si128((int)(g % 8 / 2 * 2)));
+    return _mm_and_si128(bytes, _mm_set1_epi8(3));
+}
+
+static ATTR_INLINE __m128i items_q3_k(const struct block_q3_k *b, size_t g)
+{
+    __m128i bytes = load16(b->qs + 32 * (g / 8) + 16 * (g % 2));
+    bytes = _mm_srl_epi16(bytes, _mm_cvtsi32_si128((int)(g % 8 / 2 * 2)));
+    __m128i low = _mm_and_si128(bytes, _mm_set1_epi8(3));
+    __m128i bit = _mm_set1_epi8((char)(1u << (g / 2)));
+    __m128i high = _mm_and_si128(load16(b->hmask + 16 * (g % 2)), bit);
+    __m128i unset = _mm_cmpeq_epi8(high, _mm_setzero_si128());
+    return _mm_sub_epi8(low, _mm_and_si128(unset, _mm_set1_epi8(4)));
+}
+
+static ATTR_INLINE __m128i items_iq4_nl(const struct block_iq4_nl *b, size_t g)
+{
+    return _mm_shuffle_epi8(load16(kernels__iq4_values), nibbles(load16(b->qs), g));
+}
+
+static ATTR_INLINE __m128i items_iq4_xs(const struct block_iq4_xs *b, size_t g)
+{
+    __m128i q = nibbles(load16(b->qs + 16 * (g / 2)), g % 2);
+    return _mm_shuffle_epi8(load16(kernels__iq4_values), q);
+}
+
+static ATTR_INLINE __m128i items_mxfp4(const struct block_mxfp4 *b, size_t g)
+{
+    return _mm_shuffle_epi8(load16(kernels__mxfp4_values), nibbles(load16(b->qs), g));
+}
+
 /* ---- heads ---- */
 
 struct head_d { /* w = d * q */
@@ -112,6 +147,14 @@ struct head_k4 { /* w = scale[j] * q - min[j], j the sub-block of 32 */
 
 struct head_k6 { /* w = scale[j] * q, j the sub-block of 16 */
     float scale[16];
+};
+
+struct head_k2 { /* w = scale[j] * q - min[j], j the sub-block of 16 */
+    float scale[16], min[16];
+};
+
+struct head_x4 { /* w = scale[j] * q, j the sub-block of 32 */
+    float scale[8];
 };
 
 static ATTR_INLINE struct head_d head_of_q4_0(const void *p)
@@ -174,17 +217,68 @@ static ATTR_INLINE struct head_k4 head_of_q5_k(const void *p)
     return head_of_k4(b->d, b->dmin, b->scales);
 }
 
+/* Sixteen signed bytes times d. */
+static ATTR_INLINE void scale_bytes16(__m128i bytes, float d, float ret[16])
+{
+    __m256 low = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+    __m256 high = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)));
+    _mm256_storeu_ps(ret, _mm256_mul_ps(_mm256_set1_ps(d), low));
+    _mm256_storeu_ps(ret + 8, _mm256_mul_ps(_mm256_set1_ps(d), high));
+}
+
 static ATTR_INLINE struct head_k6 head_of_q6_k(const void *p)
 {
     const struct block_q6_k *b = p;
     struct head_k6 head;
-    __m256 d = _mm256_set1_ps(half_to_float(b->d));
-    __m128i bytes = load16(b->scales);
-    __m256 low = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
-    __m256 high = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)));
-    _mm256_storeu_ps(head.scale, _mm256_mul_ps(d, low));
-    _mm256_storeu_ps(head.scale + 8, _mm256_mul_ps(d, high));
+    scale_bytes16(load16(b->scales), half_to_float(b->d), head.scale);
     return head;
+}
+
+static ATTR_INLINE struct head_k2 head_of_q2_k(const void *p)
+{
+    const struct block_q2_k *b = p;
+    struct head_k2 head;
+    scale_bytes16(nibbles(load16(b->scales), 0), half_to_float(b->d), head.scale);
+    scale_bytes16(nibbles(load16(b->scales), 1), half_to_float(b->dmin), head.min);
+    return head;
+}
+
+static ATTR_INLINE struct head_k6 head_of_q3_k(const void *p)
+{
+    const struct block_q3_k *b = p;
+    struct head_k6 head;
+    uint32_t high;
+    memcpy(&high, b->scales + 8, sizeof(high));
+    __m128i low = _mm_loadl_epi64((const __m128i *)(const void *)b->scales);
+    low = _mm_unpacklo_epi64(nibbles(low, 0), nibbles(low, 1));
+    __m128i two = _mm_setr_epi32((int)(high << 4), (int)(high << 2), (int)high, (int)(high >> 2));
+    __m128i q = _mm_or_si128(low, _mm_and_si128(two, _mm_set1_epi8(0x30)));
+    scale_bytes16(_mm_sub_epi8(q, _mm_set1_epi8(32)), half_to_float(b->d), head.scale);
+    return head;
+}
+
+static ATTR_INLINE struct head_d head_of_iq4_nl(const void *p)
+{
+    return (struct head_d){half_to_float(((const struct block_iq4_nl *)p)->d)};
+}
+
+static ATTR_INLINE struct head_x4 head_of_iq4_xs(const void *p)
+{
+    const struct block_iq4_xs *b = p;
+    struct head_x4 head;
+    float d = half_to_float(b->d);
+    for (size_t j = 0; j < 8; j++) {
+        int low = (b->scales_l[j / 2] >> (4 * (j % 2))) & 15;
+        int high = (b->scales_h >> (2 * j)) & 3;
+        head.scale[j] = d * (float)((low | (high << 4)) - 32);
+    }
+    return head;
+}
+
+static ATTR_INLINE struct head_d head_of_mxfp4(const void *p)
+{
+    uint32_t e = ((const struct block_mxfp4 *)p)->e;
+    return (struct head_d){f32_from_bits(e < 2 ? 0x00200000u << e : (e - 1) << 23)};
 }
 
 #endif
