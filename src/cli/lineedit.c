@@ -329,6 +329,8 @@ enum line_result lineedit_read(struct lineedit *l, const char *prompt, const cha
     l->interrupted = l->paste_line = false;
     if (l->escapes)
         fputs(PASTE_ON, stdout);
+    /* Before the prompt is shown: what is typed at a prompt is a key, also Ctrl-C. */
+    el_set(l->el, EL_PREP_TERM, 1);
     int n = 0;
     const char *line = el_gets(l->el, &n);
     if (l->escapes)

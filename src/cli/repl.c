@@ -5,6 +5,7 @@
 #include "cli/repl.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,9 +111,18 @@ static char *history_path(void)
     return path_join(home, ".docker/model/history");
 }
 
+/* A Ctrl-C that comes between the end of an answer and the next prompt means neither. */
+static void ignore_sigint(int signal_number)
+{
+    (void)signal_number;
+}
+
 int repl_run(struct session *s)
 {
     struct error err = ERROR_INIT;
+    struct sigaction ignore = {.sa_handler = ignore_sigint, .sa_flags = SA_RESTART};
+    sigemptyset(&ignore.sa_mask);
+    sigaction(SIGINT, &ignore, NULL);
     struct lineedit *editor = NULL;
     CLEANUP_FREE char *path = history_path();
     if (lineedit_open(path, &editor, &err) < 0)

@@ -29,7 +29,7 @@ ROOT = os.environ.get("MR_ROOT") or os.path.dirname(os.path.dirname(os.path.dirn
 BUILD = os.environ.get("MR_BUILD") or os.path.join(ROOT, "build")
 CLI = os.path.join(BUILD, "docker-model")
 RUNNER = os.path.join(BUILD, "model-runner")
-DEMO = os.path.join(BUILD, "demo.gguf")
+DEMO = next((p for p in (os.path.join(BUILD, d, "demo.gguf") for d in ("", "tools")) if os.path.exists(p)), "")
 ID_A = "sha256:" + "a1" * 32
 ID_B = "sha256:" + "b2" * 32
 
