@@ -4,7 +4,6 @@
 #include "ref_forward.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -254,17 +253,22 @@ static const double *layer_tensor(const struct ref_model *m, size_t layer, const
     return tensor(m, name);
 }
 
-static bool unpack_tensor(struct ref_tensor *t, uint32_t type, const unsigned char *p)
+bool ref_unpack(uint32_t type, const unsigned char *p, size_t n, double *out)
 {
     if (type >= sizeof(formats) / sizeof(*formats) || !formats[type].unpack)
         return false;
-    size_t n = t->cols * t->rows;
-    t->w = need(calloc(n, sizeof(double)));
     for (size_t i = 0; i < n; i += formats[type].items) {
-        formats[type].unpack(p, t->w + i);
+        formats[type].unpack(p, out + i);
         p += formats[type].bytes;
     }
     return true;
+}
+
+static bool unpack_tensor(struct ref_tensor *t, uint32_t type, const unsigned char *p)
+{
+    size_t n = t->cols * t->rows;
+    t->w = need(calloc(n, sizeof(double)));
+    return ref_unpack(type, p, n, t->w);
 }
 
 static bool parse(struct ref_model *m)

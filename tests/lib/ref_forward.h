@@ -6,6 +6,7 @@
 #ifndef TESTS_LIB_REF_FORWARD_H
 #define TESTS_LIB_REF_FORWARD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,5 +19,8 @@ size_t ref_model_n_vocab(const struct ref_model *m);
 
 /* logits: [n][n_vocab], of every position of one sequence. */
 void ref_model_forward(const struct ref_model *m, const int32_t *ids, size_t n, double *logits);
+
+/* Unpacks n values of a weight type; false for a type that is not known here. */
+bool ref_unpack(uint32_t type, const unsigned char *p, size_t n, double *out);
 
 #endif
