@@ -211,15 +211,11 @@ int store_remove(struct store *s, const struct oci_reference *ref, const char *n
 
 /* ---- cleaning ---- */
 
-/* Calls fn for every name in an area's directory; it may remove it. */
+/* Calls fn for every name in a directory; it may remove it. */
 typedef void (*entry_fn)(int dirfd, const char *name, const struct stat *st, void *ctx);
 
-static void each_entry(const struct store *s, enum store_area area, const char *algorithm,
-                       entry_fn fn, void *ctx)
+static void each_in(int dir, entry_fn fn, void *ctx)
 {
-    CLEANUP_FD int dir = -1;
-    if (store__open_area(s, area, algorithm, false, &dir, NULL) < 0)
-        return;
     int listing = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = listing >= 0 ? fdopendir(listing) : NULL;
     if (!d) {
@@ -236,30 +232,61 @@ static void each_entry(const struct store *s, enum store_area area, const char *
     closedir(d);
 }
 
+static void each_entry(const struct store *s, enum store_area area, const char *algorithm,
+                       entry_fn fn, void *ctx)
+{
+    CLEANUP_FD int dir = -1;
+    if (store__open_area(s, area, algorithm, false, &dir, NULL) == 0)
+        each_in(dir, fn, ctx);
+}
+
 static bool starts_with(const char *s, const char *prefix)
 {
     return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
-/* Temporary files of ours and half-made bundles; nobody of us writes now. The names that
- * file_write_atomic() makes may be a DMR's, so they must have an age. */
+enum { TEMP_MIN_AGE_S = 3600 };
+
+/* What sweeping needs to know. */
+struct sweep {
+    time_t now;
+    int64_t temp_min_age_s;
+};
+
+/* The names that file_write_atomic() makes. They may be a DMR's, which knows no locks, so they must
+ * have an age. */
+static bool is_old_temp(const char *name, const struct stat *st, const struct sweep *w)
+{
+    return S_ISREG(st->st_mode) && strstr(name, ".tmp-") &&
+           (int64_t)(w->now - st->st_mtime) >= w->temp_min_age_s;
+}
+
+/* Temporary files of ours and half-made bundles; nobody of us writes now. */
 static void sweep_entry(int dirfd, const char *name, const struct stat *st, void *ctx)
 {
-    time_t now = *(const time_t *)ctx;
     bool ours = starts_with(name, STORE_TEMP_PREFIX) && strstr(name, STORE_INCOMPLETE);
-    bool old_temp = strstr(name, ".tmp-") && now - st->st_mtime > 3600;
-    if (S_ISREG(st->st_mode) && (ours || old_temp))
+    if ((S_ISREG(st->st_mode) && ours) || is_old_temp(name, st, ctx))
         unlinkat(dirfd, name, 0);
     else if (S_ISDIR(st->st_mode) && starts_with(name, ".tmp-"))
         dir_remove_tree_at(dirfd, name, NULL);
 }
 
-static void sweep_locked(struct store *s)
+static void sweep_root_entry(int dirfd, const char *name, const struct stat *st, void *ctx)
 {
-    time_t now = time(NULL);
-    each_entry(s, STORE_BLOBS, "sha256", sweep_entry, &now);
-    each_entry(s, STORE_MANIFESTS, "sha256", sweep_entry, &now);
-    each_entry(s, STORE_BUNDLES, "sha256", sweep_entry, &now);
+    bool index = starts_with(name, "models.json.tmp-") || starts_with(name, "layout.json.tmp-");
+    if (index && is_old_temp(name, st, ctx))
+        unlinkat(dirfd, name, 0);
+}
+
+static void sweep_locked(struct store *s, int64_t temp_min_age_s)
+{
+    struct sweep w = {.now = time(NULL), .temp_min_age_s = temp_min_age_s};
+    each_entry(s, STORE_BLOBS, "sha256", sweep_entry, &w);
+    each_entry(s, STORE_MANIFESTS, "sha256", sweep_entry, &w);
+    each_entry(s, STORE_BUNDLES, "sha256", sweep_entry, &w);
+    CLEANUP_FD int root = -1;
+    if (store__open_root(s, &root, NULL) == 0)
+        each_in(root, sweep_root_entry, &w);
 }
 
 void store__sweep(struct store *s)
@@ -267,7 +294,7 @@ void store__sweep(struct store *s)
     CLEANUP_LOCK struct store_lock writers = STORE_LOCK_INIT;
     CLEANUP_LOCK struct store_lock lock = STORE_LOCK_INIT;
     if (store__lock_writers(s, true, &writers, NULL) == 0 && store__lock_index(s, &lock, NULL) == 0)
-        sweep_locked(s);
+        sweep_locked(s, TEMP_MIN_AGE_S);
 }
 
 struct prune {
@@ -331,7 +358,7 @@ int store_prune(struct store *s, int64_t min_age_s, uint64_t *ret_bytes, struct 
         r = store_index_get(s, &idx, err);
     if (r < 0)
         return r;
-    sweep_locked(s);
+    sweep_locked(s, MIN(min_age_s, (int64_t)TEMP_MIN_AGE_S));
     struct prune p = {.min_age_s = min_age_s, .now = time(NULL)};
     static const char *const algorithms[] = {"sha256", "sha512"};
 

@@ -146,6 +146,8 @@ static void check(const struct fixture *f)
     assert_int_equal(fixture_count(f->store_dir, "blobs/sha256"), 2 * idx->n_models);
     assert_int_equal(fixture_count(f->store_dir, "manifests/sha256"), idx->n_models);
     assert_true(fixture_count(f->store_dir, "bundles/sha256") <= idx->n_models);
+    /* layout.json, models.json, blobs, manifests, perhaps bundles, and the two locks. */
+    assert_true(fixture_count(f->store_dir, ".") <= 7);
     assert_ok(store_verify(s, NULL, print_found, NULL, &bad, &err));
     assert_int_equal(bad, 0);
     store_close(s);
