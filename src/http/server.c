@@ -23,7 +23,8 @@
 #include "http/server.h"
 
 #include <errno.h>
-#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -125,8 +126,22 @@ static void *watchdog_main(void *arg)
 
 /* ---- connections ---- */
 
+/* A client whose machine or network vanished sends no end of file; probes find out, also while the
+ * handler has nothing to send. */
+static void enable_probes(int fd)
+{
+    enum { IDLE_S = 30, INTERVAL_S = 10, PROBES = 4 };
+    static const int on = 1, idle = IDLE_S, interval = INTERVAL_S, probes = PROBES;
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+}
+
 static struct connection *connection_open(struct http_server *s, int fd)
 {
+    if (!s->listener.is_unix)
+        enable_probes(fd);
     CLEANUP_FD int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (wake_fd < 0) {
         shutdown(fd, SHUT_RDWR);
@@ -453,8 +468,9 @@ void http_server_stop(struct http_server *s)
 {
     if (!s)
         return;
+    /* Accepts no more, and gives the listening socket back; else it is closed with the daemon. */
     if (s->daemon)
-        MHD_quiesce_daemon(s->daemon); /* the listening socket is ours again */
+        s->listener.fd = MHD_quiesce_daemon(s->daemon);
     cancel_requests(s);
     if (s->daemon)
         MHD_stop_daemon(s->daemon);

@@ -41,6 +41,24 @@ static void on_exit_of(void *ctx)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* The context size that the model's config asks for; 0 = none. Packagers put the length that the
+ * model was trained for there as well. That is no wish but a limit: taken as one, a small machine
+ * would have to find memory for 128K tokens, so the engine is left to choose. */
+static int64_t wished_context(struct runner *r, int64_t packaged)
+{
+    CLEANUP(model_info_release) struct model_info info = {0};
+    CLEANUP_JSON struct json *config = NULL;
+    if (packaged <= 0 ||
+        models_get(r->s->models, r->target.id, MODELS_EXACT, &info, NULL) < 0 ||
+        js_parse(str_from(info.config_json), "the model's config", &config, NULL) < 0)
+        return packaged;
+    char key[128];
+    snprintf(key, sizeof(key), "%s.context_length", info.architecture);
+    struct str trained = js_get_str(js_get(config, "gguf"), key);
+    int64_t n = 0;
+    return str_to_i64(trained, key, &n, NULL) == 0 && n == packaged ? 0 : packaged;
+}
+
 static int start_process(struct runner *r, const struct model_files *files, const char *binary,
                          struct error *err)
 {
@@ -52,7 +70,8 @@ static int start_process(struct runner *r, const struct model_files *files, cons
         .socket_path = r->socket,
         .lifeline_fd = PROCESS_LIFELINE_FD,
         .mode = r->target.mode,
-        .context_size = r->settings.context_size ? r->settings.context_size : files->context_size,
+        .context_size = r->settings.context_size ? r->settings.context_size
+                                                 : wished_context(r, files->context_size),
         .flags = r->settings.flags,
         .n_flags = r->settings.n_flags,
     };

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * model-runner, the daemon: its command line, and its life between two signals. */
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/opt.h"
@@ -12,7 +15,7 @@
 static const struct program program;
 
 /* Waits for a signal to end; SIGHUP is not one, a terminal that closes leaves the daemon alone. */
-static void await_end(const sigset_t *signals)
+static void await_signal(const sigset_t *signals)
 {
     int got = 0;
     while (sigwait(signals, &got) != 0)
@@ -20,10 +23,30 @@ static void await_end(const sigset_t *signals)
     log_info("ending, because of signal %d", got);
 }
 
+/* Who sends the signal again does not want to wait: the engines die with this process. */
+static void *await_second_signal(void *signals)
+{
+    await_signal(signals);
+    _exit(1);
+}
+
+/* Each client needs two descriptors, and two more while an engine works for it. */
+static void raise_descriptor_limit(void)
+{
+    enum { ENOUGH = 16384 };
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= ENOUGH)
+        return;
+    limit.rlim_cur = MIN(limit.rlim_max, (rlim_t)ENOUGH);
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int serve(const struct settings *settings, struct error *err)
 {
-    /* Blocked before any thread is made, so that no thread but this one takes them. */
-    sigset_t signals;
+    raise_descriptor_limit();
+    /* Blocked before any thread is made, so that no thread but one that waits for them takes them.
+     * Static, because the second waiter never returns. */
+    static sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
@@ -35,7 +58,10 @@ static int serve(const struct settings *settings, struct error *err)
     int r = daemon_start(settings, &d, err);
     if (r < 0)
         return r;
-    await_end(&signals);
+    await_signal(&signals);
+    pthread_t second;
+    if (pthread_create(&second, NULL, await_second_signal, &signals) == 0)
+        pthread_detach(second);
     daemon_stop(&d);
     log_info("Docker Model Runner stopped");
     return 0;

@@ -28,26 +28,33 @@ void respond_openai_error(struct http_request *r, int status, const struct error
     http_respond_json(r, status ? status : errc_http_status(err->code), v);
 }
 
-struct json *read_json_object(struct http_request *r, size_t max, struct buf *text)
+int read_json_object(struct http_request *r, struct buf *text, struct json **ret,
+                     struct error *err)
 {
-    CLEANUP_BUF struct buf own = BUF_INIT(max);
-    struct error err = ERROR_INIT;
-    struct buf *to = text ? text : &own;
-    int result = http_request_read_all(r, to, &err);
+    int result = http_request_read_all(r, text, err);
     if (result == -(int)ERR_TOO_LARGE)
-        error_wrap(&err, "request too large");
+        return error_wrap(err, "request too large");
+    if (result < 0)
+        return result;
+    CLEANUP_JSON struct json *v = NULL;
+    struct error reason = ERROR_INIT;
+    if (js_parse(buf_str(text), "the request body", &v, &reason) < 0)
+        return error_set(err, ERR_INVALID, "invalid request: %s", reason.msg);
+    if (!js_is(v, JS_OBJECT))
+        return error_set(err, ERR_INVALID,
+                         "invalid request: the request body must be a JSON object");
+    *ret = TAKE(v);
+    return 0;
+}
+
+struct json *read_control_object(struct http_request *r)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(CONTROL_BODY_MAX);
+    struct error err = ERROR_INIT;
     struct json *v = NULL;
-    if (result == 0 && js_parse(buf_str(to), "the request body", &v, &err) < 0)
-        error_wrap(&err, "invalid request");
-    if (v && !js_is(v, JS_OBJECT)) {
-        js_free(TAKE(v));
-        error_set(&err, ERR_INVALID, "invalid request: the request body must be a JSON object");
-    }
-    if (v)
+    if (read_json_object(r, &text, &v, &err) == 0)
         return v;
-    if (err.code != ERR_TOO_LARGE && err.code != ERR_CANCELED)
-        err.code = ERR_INVALID;
-    respond_openai_error(r, 0, &err);
+    respond_error(r, &err);
     return NULL;
 }
 

@@ -17,9 +17,12 @@ struct json *openai_error(const struct error *err);
 /* status 0 = that of the error's kind. */
 void respond_openai_error(struct http_request *r, int status, const struct error *err);
 
-/* Reads the body, at most max bytes, and parses it as a JSON object. Answers 400 "invalid request"
- * or 413 itself and returns NULL then. `text` gets the bytes (NULL = not needed). */
-struct json *read_json_object(struct http_request *r, size_t max, struct buf *text);
+/* Reads the body into `text`, at most text->max bytes, and parses it as a JSON object. An error
+ * begins with "invalid request" or "request too large". */
+int read_json_object(struct http_request *r, struct buf *text, struct json **ret,
+                     struct error *err);
+/* The same for control routes: answers an error itself and returns NULL then. */
+struct json *read_control_object(struct http_request *r);
 
 /* A query flag: absent = false, present without a value = true, else Go's booleans; what is none
  * of them is false. */

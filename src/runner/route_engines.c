@@ -68,7 +68,7 @@ void route_df(struct daemon *d, struct http_request *r, const struct route_args 
 void route_unload(struct daemon *d, struct http_request *r, const struct route_args *args)
 {
     (void)args;
-    CLEANUP_JSON struct json *request = read_json_object(r, CONTROL_BODY_MAX, NULL);
+    CLEANUP_JSON struct json *request = read_control_object(r);
     if (!request)
         return;
     struct str backend = js_get_str(request, "backend");
@@ -94,7 +94,7 @@ void route_configure(struct daemon *d, struct http_request *r, const struct rout
         http_respond_text(r, 404, "backend not found");
         return;
     }
-    CLEANUP_JSON struct json *request = read_json_object(r, CONTROL_BODY_MAX, NULL);
+    CLEANUP_JSON struct json *request = read_control_object(r);
     if (!request)
         return;
     struct error err = ERROR_INIT;

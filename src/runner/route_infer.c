@@ -65,9 +65,11 @@ void route_infer(struct daemon *d, struct http_request *r, const struct route_ar
         return;
     }
     CLEANUP_BUF struct buf body = BUF_INIT(d->settings->max_body_bytes);
-    CLEANUP_JSON struct json *request = read_json_object(r, d->settings->max_body_bytes, &body);
-    if (!request)
+    CLEANUP_JSON struct json *request = NULL;
+    if (read_json_object(r, &body, &request, &err) < 0) {
+        respond_openai_error(r, 0, &err);
         return;
+    }
     const char *model = js_get_cstr(request, "model", "");
     if (!*model) {
         error_set(&err, ERR_INVALID, "model is required");

@@ -126,7 +126,7 @@ void route_models_tag(struct daemon *d, struct http_request *r, const struct rou
 void route_models_repackage(struct daemon *d, struct http_request *r,
                             const struct route_args *args)
 {
-    CLEANUP_JSON struct json *request = read_json_object(r, CONTROL_BODY_MAX, NULL);
+    CLEANUP_JSON struct json *request = read_control_object(r);
     if (!request)
         return;
     struct error err = ERROR_INIT;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "runner/guard.h"
 
@@ -142,6 +143,7 @@ void routes_handle(struct http_request *r, void *ctx)
     struct daemon *d = ctx;
     CLEANUP_FREE char *path = canonical_path(http_request_path(r));
     struct found found;
+    log_debug("%s %s", http_request_method(r), path);
     const struct route *route = find_route(http_request_method(r), path, &found);
     bool guarded = is_below(path, "/models") || is_below(path, "/engines");
     if (!guard_host(d->settings, r))

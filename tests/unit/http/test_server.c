@@ -130,8 +130,8 @@ static void test_server__refuses_garbage(void **state)
         "POST /m HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\nhello",
         "POST /m HTTP/1.1\r\nHost: a\r\nContent-Length: abc\r\n\r\nhello",
         "POST /m HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
-        "POST /m HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-        "fffffffffffffffffff\r\nabc\r\n",
+        ("POST /m HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+         "fffffffffffffffffff\r\nabc\r\n"),
     };
     struct fixture f;
     fixture_start(&f, false, handle_facts, NULL, 1);

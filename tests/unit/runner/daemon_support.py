@@ -24,13 +24,15 @@ def digest(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def model_tar(weights, context_size=None, fmt="gguf"):
+def model_tar(weights, context_size=None, fmt="gguf", trained=None):
     """A model in the form of POST /models/load: (tar, id)."""
     config = {"config": {"format": fmt, "architecture": "llama", "parameters": "1"},
               "descriptor": {"created": "2025-01-01T00:00:00Z"},
               "rootfs": {"type": "rootfs", "diff_ids": [digest(weights)]}}
     if context_size:
         config["config"]["context_size"] = context_size
+    if trained:
+        config["config"]["gguf"] = {"llama.context_length": str(trained)}
     config = json.dumps(config).encode()
     kind = {"gguf": "gguf.v3"}.get(fmt, fmt)
     manifest = json.dumps({
@@ -185,7 +187,7 @@ class Daemon:
         sockets = [n for n in os.listdir(self.dir) if n.endswith((".sock", ".lock"))]
         self.stderr.close()
         shutil.rmtree(self.dir)
-        assert code in (0, -signal.SIGKILL), f"exit {code}:\n{errors}"
+        assert code in (0, 1, -signal.SIGKILL), f"exit {code}:\n{errors}"
         assert not left, f"engines survived: {left}"
         assert "Sanitizer" not in errors, errors
         if code == 0:
