@@ -42,7 +42,7 @@ struct lineedit {
     const char *prompt;
     const char *hint; /* shown now; NULL = not */
     bool escapes;     /* the terminal knows escape sequences */
-    bool interrupted, interrupted_empty, in_paste, paste_line;
+    bool interrupted, interrupted_empty, to_editor, in_paste, paste_line;
     unsigned char pending[64]; /* bytes that were read and not used yet */
     size_t n_pending;
 };
@@ -70,6 +70,13 @@ static unsigned char on_interrupt(EditLine *el, int c)
     const LineInfo *line = el_line(el);
     l->interrupted_empty = line->lastchar == line->buffer;
     l->interrupted = true;
+    return CC_NEWLINE;
+}
+
+static unsigned char on_editor(EditLine *el, int c)
+{
+    (void)c;
+    self(el)->to_editor = true;
     return CC_NEWLINE;
 }
 
@@ -289,9 +296,11 @@ int lineedit_open(const char *history_path, struct lineedit **ret, struct error 
     el_set(l->el, EL_PROMPT, get_prompt);
     el_set(l->el, EL_HIST, history, l->history);
     el_set(l->el, EL_ADDFN, "model-interrupt", "Discard the line", on_interrupt);
+    el_set(l->el, EL_ADDFN, "model-editor", "Continue in $EDITOR", on_editor);
     el_set(l->el, EL_ADDFN, "model-suspend", "Stop the program for now", on_suspend);
     el_set(l->el, EL_ADDFN, "model-tab", "Insert spaces", on_tab);
     el_set(l->el, EL_BIND, "^C", "model-interrupt", NULL);
+    el_set(l->el, EL_BIND, "^X", "model-editor", NULL);
     el_set(l->el, EL_BIND, "^Z", "model-suspend", NULL);
     el_set(l->el, EL_BIND, "^I", "model-tab", NULL);
     el_set(l->el, EL_BIND, "^W", "ed-delete-prev-word", NULL);
@@ -326,7 +335,7 @@ enum line_result lineedit_read(struct lineedit *l, const char *prompt, const cha
 {
     l->prompt = prompt;
     l->hint = l->escapes && !l->in_paste ? hint : NULL;
-    l->interrupted = l->paste_line = false;
+    l->interrupted = l->to_editor = l->paste_line = false;
     if (l->escapes)
         fputs(PASTE_ON, stdout);
     /* Before the prompt is shown: what is typed at a prompt is a key, also Ctrl-C. */
@@ -340,6 +349,10 @@ enum line_result lineedit_read(struct lineedit *l, const char *prompt, const cha
         l->in_paste = false;
         return l->interrupted_empty ? LINE_INTERRUPT_EMPTY : LINE_INTERRUPT;
     }
+    if (l->to_editor && (!line || n <= 0)) {
+        *ret_line = xstrdup("");
+        return LINE_EDITOR;
+    }
     if (!line || n <= 0)
         return LINE_EOF;
     struct str s = str_make(line, (size_t)n);
@@ -348,5 +361,5 @@ enum line_result lineedit_read(struct lineedit *l, const char *prompt, const cha
     *ret_line = str_dup(s);
     if (!*ret_line)
         alloc_failed();
-    return l->paste_line ? LINE_PASTED : LINE_TEXT;
+    return l->to_editor ? LINE_EDITOR : l->paste_line ? LINE_PASTED : LINE_TEXT;
 }

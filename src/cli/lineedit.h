@@ -20,6 +20,7 @@ enum line_result {
     LINE_PASTED,    /* the same, ended by a line break inside pasted text: more follows */
     LINE_INTERRUPT, /* Ctrl-C with text typed: it is discarded */
     LINE_INTERRUPT_EMPTY, /* Ctrl-C on an empty line */
+    LINE_EDITOR,    /* Ctrl-X: *ret_line, what was typed so far, is to be edited elsewhere */
     LINE_EOF,       /* Ctrl-D on an empty line, or the terminal is gone */
 };
 

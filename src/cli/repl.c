@@ -13,8 +13,10 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "cli/cli.h"
+#include "cli/editor.h"
 #include "cli/interrupt.h"
 #include "cli/lineedit.h"
+#include "cli/print.h"
 #include "http/client.h"
 
 #define QUOTES "\"\"\""
@@ -102,6 +104,25 @@ static void ask(struct session *s, const char *prompt)
     fflush(stdout);
 }
 
+/* Lets the user finish the message in an editor, shows what came of it, and asks it. */
+static void ask_from_editor(struct session *s, struct repl_input *in, const char *line)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP_FREE char *text = NULL;
+    buf_append_c(&in->text, line);
+    putchar('\n');
+    fflush(stdout);
+    if (editor_run(buf_cstr(&in->text), &text, &err) < 0) {
+        fprintf(stderr, "%s\n", err.msg);
+    } else if (str_trim(str_from(text)).len > 0) {
+        print_text(stdout, str_from(text));
+        putchar('\n');
+        fflush(stdout);
+        ask(s, text);
+    }
+    repl_input_clear(in);
+}
+
 static char *history_path(void)
 {
     const char *off = getenv("DOCKER_MODEL_NOHISTORY");
@@ -152,6 +173,9 @@ int repl_run(struct session *s)
         case LINE_INTERRUPT_EMPTY:
             fputs(more ? "\n" : "\nUse Ctrl + d or /bye to exit.\n", stdout);
             repl_input_clear(&in);
+            break;
+        case LINE_EDITOR:
+            ask_from_editor(s, &in, line);
             break;
         case LINE_TEXT:
         case LINE_PASTED:

@@ -64,6 +64,7 @@ static void help_shortcuts(void)
           "  Ctrl + u    Delete the text in front of the cursor\n"
           "  Ctrl + w    Delete the word in front of the cursor\n"
           "  Ctrl + l    Clear the screen\n"
+          "  Ctrl + x    Continue in $EDITOR\n"
           "  Ctrl + p    Previous line of the history (up)\n"
           "  Ctrl + n    Next line of the history (down)\n"
           "  Ctrl + c    Stop the answer; discard the line\n"

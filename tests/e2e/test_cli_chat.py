@@ -190,6 +190,19 @@ class Chat(CliTest):
         t.expect(rb"here\.")
         self.assertEqual(self.messages()[-1][-1]["content"], "a        b")
 
+    def test_editor(self):
+        t = self.open(EDITOR="sed -i -e 's/typed/edited/' -e '$a more'")
+        t.send(b"typed\x18")
+        t.expect(rb"edited\r\nmore\r\nI am here\.")
+        t.expect(rb"> ")
+        self.assertEqual(self.messages()[-1][-1]["content"], "edited\nmore")
+        t.send(b"/bye\r")
+        self.assertEqual(t.wait(), 0)
+        t = self.open(EDITOR="false")
+        t.send(b"\x18")
+        t.expect(rb"the editor 'false' failed: set EDITOR to another")
+        t.expect(rb"> ")
+
     def test_suspend_and_continue(self):
         t = self.open()
         t.send(b"typed")
