@@ -75,7 +75,7 @@ class Answer:
 class Daemon:
     """Started by the constructor; close() ends it and checks that nothing is left."""
 
-    def __init__(self, *options, fake="", env=None, tcp=False):
+    def __init__(self, *options, fake="", env=None, tcp=False, engine=FAKE):
         self.dir = tempfile.mkdtemp(prefix="mr-daemon-")
         self.sock = os.path.join(self.dir, "d.sock")
         self.log_path = os.path.join(self.dir, "fake.log")
@@ -85,7 +85,7 @@ class Daemon:
         for name in os.environ:
             if name.endswith("SAN_OPTIONS"):
                 self.env[name] = os.environ[name]
-        argv = [RUNNER, "serve", "--socket", self.sock, "--engine", FAKE, *options]
+        argv = [RUNNER, "serve", "--socket", self.sock, "--engine", engine, *options]
         if tcp:
             with socket.socket() as s:
                 s.bind(("127.0.0.1", 0))
