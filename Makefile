@@ -9,6 +9,9 @@ MODEL   ?=
 PROMPT  ?=
 FUZZ_SECONDS ?= 60
 
+SHELL = /bin/bash
+.SHELLFLAGS = -o pipefail -c
+
 MESON = meson
 NINJA = ninja
 
@@ -30,7 +33,7 @@ $(BUILD)/build.ninja: | setup
 	@rm -f $(BUILD).log
 
 all: $(BUILD)/build.ninja ## build build/docker-model, build/model-runner, build/model-engine
-	@$(NINJA) -C $(BUILD) --quiet
+	@$(NINJA) -C $(BUILD) --quiet | sed '/^ninja: no work to do/d'
 
 run: all ## answer PROMPT with MODEL (a .gguf file or a model's name; the built-in demo by default)
 	@tools/run.sh $(BUILD) "$(MODEL)" "$(PROMPT)"

@@ -8,9 +8,8 @@
 set -eu
 
 build_packages="gcc libc6-dev make meson ninja-build pkg-config python3
-    libmicrohttpd-dev libjansson-dev libcurl4-openssl-dev libssl-dev libpcre2-dev libedit-dev
-    libseccomp-dev"
-test_packages="libcmocka-dev clang libclang-rt-14-dev man-db"
+    libmicrohttpd-dev libjansson-dev libcurl4-openssl-dev libssl-dev libpcre2-dev libedit-dev"
+test_packages="libcmocka-dev clang libclang-rt-14-dev docker-registry skopeo"
 
 wanted=$build_packages
 [ "${1:-}" = "--test" ] && wanted="$build_packages $test_packages"
