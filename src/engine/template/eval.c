@@ -213,7 +213,8 @@ static struct value str_item(struct render *r, struct vstr *s, int64_t i)
         return value_missing();
     size_t start = char_offset(r, s, (size_t)i), end = start;
     cp_next(s->s, &end);
-    return value_str(r, str_sub(s->s, start, end - start));
+    struct value v = value_str(r, str_sub(s->s, start, end - start));
+    return s->markup ? value_markup(r, v) : v;
 }
 
 /* What Python's of[index] gives, or V_MISSING where it raises a TypeError or LookupError. */
@@ -357,7 +358,7 @@ struct value get_slice(struct render *r, struct value of, struct value start, st
     if (of.type == V_UNDEFINED)
         return op_negate(r, of);
     if (of.type != V_STR && of.type != V_LIST && of.type != V_TUPLE && of.type != V_RANGE)
-        return value_undefined_attr(r, of, STR("slice"));
+        return render_fail_type(r, "'%s' object cannot be sliced", value_type_name(of));
     if (!slice_bounds(r, n, (struct value[]){start, stop, step}, &from, &by, &count))
         return value_error();
     if (of.type == V_STR) {
@@ -456,12 +457,19 @@ static struct value eval_compare(struct render *r, const struct node *n)
     return value_bool(ok);
 }
 
+/* a ~ b ~ c. Two strings go through op_concat(), which can grow the first one in place. */
 static struct value eval_concat(struct render *r, const struct node *n)
 {
-    struct value s = value_to_str(r, eval(r, n->list.items[0]));
-    for (size_t i = 1; i < n->list.n && !is_error(s); i++)
-        s = op_concat(r, s, value_to_str(r, eval(r, n->list.items[i])));
-    return s;
+    struct value items = eval_items(r, &n->list);
+    if (is_error(items))
+        return items;
+    const struct value *v = items.l->items;
+    if (n->list.n == 2 && v[0].type == V_STR && v[1].type == V_STR)
+        return op_concat(r, v[0], v[1]);
+    CLEANUP_BUF struct buf b = render_buf();
+    for (size_t i = 0; i < n->list.n && !r->failed; i++)
+        value_append_str(r, v[i], &b);
+    return value_str_buf(r, &b);
 }
 
 /* *x and **x behind the plain arguments. */

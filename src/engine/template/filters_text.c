@@ -8,6 +8,13 @@
 #include "engine/template/strings.h"
 #include "engine/template/unicode.h"
 
+/* Text made from a Markup is a Markup again. */
+static struct value like_self(struct render *r, const struct call *c, struct value v)
+{
+    bool markup = c->self.type == V_STR && c->self.s->markup;
+    return markup ? value_markup(r, v) : v;
+}
+
 static struct value filter_case(struct render *r, const struct call *c, enum text_case how)
 {
     CLEANUP_BUF struct buf b = render_buf();
@@ -15,7 +22,7 @@ static struct value filter_case(struct render *r, const struct call *c, enum tex
     if (!render_steps(r, s.len / 16))
         return value_error();
     append_case(s, how, &b);
-    return value_str_buf(r, &b);
+    return like_self(r, c, value_str_buf(r, &b));
 }
 
 static struct value filter_upper(struct render *r, const struct call *c)
@@ -64,7 +71,7 @@ static struct value filter_center(struct render *r, const struct call *c)
     center_padding(cp_count(s), width > 0 ? (uint64_t)width : 0, &left, &right);
     CLEANUP_BUF struct buf b = render_buf();
     append_padded(s, left, right, ' ', &b);
-    return value_str_buf(r, &b);
+    return like_self(r, c, value_str_buf(r, &b));
 }
 
 static struct value filter_trim(struct render *r, const struct call *c)
@@ -72,7 +79,8 @@ static struct value filter_trim(struct render *r, const struct call *c)
     struct str chars, s = self_text(r, c);
     if (!arg_str(r, c, 0, STR(""), &chars))
         return value_error();
-    return value_str(r, strip(s, arg_set(c, 0) ? &chars : NULL, STRIP_LEFT | STRIP_RIGHT));
+    s = strip(s, arg_set(c, 0) ? &chars : NULL, STRIP_LEFT | STRIP_RIGHT);
+    return like_self(r, c, value_str(r, s));
 }
 
 static struct value filter_string(struct render *r, const struct call *c)
@@ -144,7 +152,7 @@ static struct value filter_indent(struct render *r, const struct call *c)
         }
         buf_append(&b, line);
     }
-    return value_str_buf(r, &b);
+    return like_self(r, c, value_str_buf(r, &b));
 }
 
 static struct value filter_truncate(struct render *r, const struct call *c)
@@ -152,9 +160,6 @@ static struct value filter_truncate(struct render *r, const struct call *c)
     enum { LENGTH, KILLWORDS, END, LEEWAY };
     int64_t length, leeway;
     struct str end;
-    if (c->self.type != V_STR)
-        return render_fail_type(r, "object of type '%s' cannot be truncated",
-                                value_type_name(c->self));
     if (!arg_int(r, c, LENGTH, 255, &length) || !arg_str(r, c, END, STR("..."), &end) ||
         !arg_int(r, c, LEEWAY, 5, &leeway))
         return value_error();
@@ -164,9 +169,12 @@ static struct value filter_truncate(struct render *r, const struct call *c)
                            (long long)length);
     if (leeway < 0)
         return render_fail(r, ERR_INVALID, "expected leeway >= 0, got %lld", (long long)leeway);
-    int64_t n = (int64_t)vstr_chars(c->self.s);
-    if (n <= length || n - length <= leeway)
-        return c->self;
+    int64_t n = value_len(c->self);
+    if (n >= 0 && (n <= length || n - length <= leeway))
+        return c->self; /* anything short enough, not only text */
+    if (c->self.type != V_STR)
+        return render_fail_type(r, "object of type '%s' cannot be truncated",
+                                value_type_name(c->self));
     struct value cut = get_slice(r, c->self, value_none(), value_int(length - n_end), value_none());
     if (is_error(cut))
         return cut;
@@ -176,7 +184,7 @@ static struct value filter_truncate(struct render *r, const struct call *c)
         if (space >= 0)
             s = str_sub(s, 0, (size_t)space);
     }
-    return op_concat(r, value_str(r, s), value_str(r, end));
+    return like_self(r, c, op_concat(r, value_str(r, s), value_str(r, end)));
 }
 
 static bool is_word(uint32_t cp)
@@ -377,7 +385,8 @@ static struct value filter_urlencode(struct render *r, const struct call *c)
     if (!iter_start(r, pairs, &it))
         return value_error();
     while (iter_next(r, &it, &pair)) {
-        if ((pair.type != V_TUPLE && pair.type != V_LIST) || pair.l->n != 2)
+        pair = value_to_list(r, pair);
+        if (is_error(pair) || pair.l->n != 2)
             return render_fail_type(r, "urlencode wants pairs");
         struct value key = value_to_str(r, pair.l->items[0]);
         struct value v = is_error(key) ? key : value_to_str(r, pair.l->items[1]);

@@ -172,6 +172,8 @@ static int lex_raw(struct lexer *l, size_t begin_end)
     uint32_t line = l->line;
     advance(l, begin_end);
     mark_line_start(l);
+    if (l->at == l->src.len)
+        return 0;
     for (size_t i = l->at; i + 1 < l->src.len; i++) {
         if (l->src.ptr[i] != '{' || l->src.ptr[i + 1] != '%')
             continue;
@@ -192,6 +194,10 @@ static int lex_raw(struct lexer *l, size_t begin_end)
 
 static int lex_comment(struct lexer *l, size_t start)
 {
+    if (start == l->src.len) { /* jinja2 complains only about text that never ends */
+        advance(l, start);
+        return 0;
+    }
     for (size_t i = start; i < l->src.len; i++) {
         size_t end = tag_end(l, i, "#}");
         if (end) {

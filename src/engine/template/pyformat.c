@@ -473,8 +473,10 @@ struct value format_percent(struct render *r, struct str format, struct value ar
         else if (!render_steps(r, 1) || !percent_directive(&p))
             return value_error();
     }
-    size_t n = args.type == V_TUPLE ? args.l->n : 1;
-    if (p.used < n && args.type != V_DICT)
+    /* What can be indexed counts as a mapping, which need not be used up. */
+    bool mapping = args.type == V_DICT || args.type == V_LIST || args.type == V_RANGE ||
+                   args.type == V_UNDEFINED;
+    if (!mapping && p.used < (args.type == V_TUPLE ? args.l->n : 1))
         return render_fail_type(r, "not all arguments converted during string formatting");
     struct value v = value_str_buf(r, &b);
     return markup ? value_markup(r, v) : v;

@@ -422,9 +422,10 @@ static void bind_for(struct binder *b, struct scope *outer, struct node *n)
     declare_param(b, body, STR("loop"));
     declare_target_params(b, body, n->loop.target);
     scan_body(b, body, &n->loop.body);
-    if (b->failed)
+    const struct symbol *loop = scope_symbol(body, STR("loop"));
+    if (b->failed || !loop)
         return;
-    n->loop.loop_slot = scope_symbol(body, STR("loop"))->slot;
+    n->loop.loop_slot = loop->slot;
     bind_expr(b, body, n->loop.target);
     bind_body(b, body, &n->loop.body);
     if (n->loop.test) {

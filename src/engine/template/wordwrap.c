@@ -140,7 +140,8 @@ static void wrap_line(struct wrap *w, struct str s)
                 break;
             chunk = chunk_end(w, s, at);
         }
-        size_t start = at, last_blank = 0;
+        size_t start = at;
+        bool ends_blank = false;
         int64_t len = 0;
         while (at < s.len) {
             chunk = chunk > at ? chunk : chunk_end(w, s, at);
@@ -150,29 +151,21 @@ static void wrap_line(struct wrap *w, struct str s)
             if (len + n > w->width) {
                 if (n <= w->width)
                     break;
-                if (w->break_words) {
-                    size_t cut = cut_long(w, str_sub(s, at, chunk - at), w->width - len);
-                    if (cut > 0)
-                        last_blank = 0;
-                    at += cut;
+                if (w->break_words) { /* white space before a part, even an empty one, stays */
+                    at += cut_long(w, str_sub(s, at, chunk - at), w->width - len);
+                    ends_blank = false;
                 } else if (at == start) {
                     at = chunk;
                 }
                 break;
             }
-            last_blank = is_blank(str_sub(s, at, SIZE_MAX)) ? at : 0;
+            ends_blank = is_blank(str_sub(s, at, SIZE_MAX));
             len += n;
             at = chunk;
         }
         size_t end = at;
-        if (end > start && (last_blank || is_blank(str_sub(s, start, SIZE_MAX)))) {
-            /* the last chunk is white space */
-            struct str tail = str_sub(s, start, end - start);
-            size_t keep = tail.len;
-            while (keep > 0 && is_blank(str_sub(tail, keep - 1, SIZE_MAX)))
-                keep--;
-            end = start + keep;
-        }
+        while (ends_blank && end > start && is_blank(str_sub(s, end - 1, SIZE_MAX)))
+            end--;
         put_line(w, str_sub(s, start, end - start));
         any |= end > start;
         if (at == start && at < s.len) /* no progress: a chunk that is never to be broken */
