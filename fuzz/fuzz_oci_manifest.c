@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Manifests and model configs: no input crashes; what is written from an accepted one reads back. */
+ * Manifests and model configs: no input crashes; what is written from an accepted one reads back.
+ */
 #include <stdlib.h>
 
 #include "oci/manifest.h"

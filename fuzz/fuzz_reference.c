@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     oci_reference_text(&ref, full);
     oci_reference_familiar(&ref, familiar);
-    if (oci_reference_parse(str_from(full), NULL, &again, &err) < 0 || !oci_reference_eq(&ref, &again))
+    if (oci_reference_parse(str_from(full), NULL, &again, &err) < 0 ||
+        !oci_reference_eq(&ref, &again))
         abort();
     oci_display_name(str_from(full), NULL, familiar);
     return 0;

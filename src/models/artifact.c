@@ -107,8 +107,9 @@ static int add_weights(struct builder *b, const char *path, struct error *err)
                 return r;
         }
         if (found != total)
-            return error_set(err, ERR_INVALID, "incomplete shard set: found %u of %u shards for '%s'",
-                             found, total, path);
+            return error_set(err, ERR_INVALID,
+                             "incomplete shard set: found %u of %u shards for '%s'", found, total,
+                             path);
     }
     return 0;
 }
@@ -179,8 +180,8 @@ static int gather(struct builder *b, const struct artifact_source *src, struct e
 
 /* ---- hashing ---- */
 
-/* Reads a file of the artifact through fn, which may be NULL, hashing it. The file must be as long as
- * it was. */
+/* Reads a file of the artifact through fn, which may be NULL, hashing it. The file must be as long
+ * as it was. */
 static int read_file(const struct artifact_file *f, artifact_sink_fn sink, void *sink_ctx,
                      struct builder *progress, struct oci_digest *ret, struct error *err)
 {
@@ -294,7 +295,8 @@ static void annotate(const struct builder *b, size_t i, struct oci_descriptor *l
     CLEANUP_BUF struct buf text = BUF_INIT(64 << 10);
     buf_append_c(&text, "{\"name\":");
     oci_write_string(str_from(f->name), &text);
-    buf_printf(&text, ",\"mode\":%u,\"uid\":0,\"gid\":0,\"size\":%llu,\"mtime\":\"%s\",\"typeflag\":0}",
+    buf_printf(&text,
+               ",\"mode\":%u,\"uid\":0,\"gid\":0,\"size\":%llu,\"mtime\":\"%s\",\"typeflag\":0}",
                (unsigned)(b->stats[i].st_mode & 0777), (unsigned long long)f->size, mtime);
     oci_map_set(&layer->annotations, STR(OCI_ANNOTATION_FILE_METADATA), buf_str(&text));
     oci_map_set(&layer->annotations, STR(OCI_ANNOTATION_UNTESTED), STR("false"));
@@ -325,8 +327,7 @@ static int make_manifest(struct builder *b, struct error *err)
 int artifact_build(const struct artifact_source *src, artifact_progress_fn progress, void *ctx,
                    struct artifact **ret, struct error *err)
 {
-    struct builder b = {
-        .a = xcalloc(1, sizeof(*b.a)), .progress = progress, .ctx = ctx};
+    struct builder b = {.a = xcalloc(1, sizeof(*b.a)), .progress = progress, .ctx = ctx};
     int r = read_epoch(&b, err);
     if (r == 0)
         r = gather(&b, src, err);
@@ -364,7 +365,8 @@ void artifact_free(struct artifact *a)
 
 static void blob_name(const struct oci_digest *d, char out[OCI_DIGEST_TEXT_MAX + 8])
 {
-    snprintf(out, OCI_DIGEST_TEXT_MAX + 8, "blobs/%s/%s", oci_digest_algorithm(d), oci_digest_hex(d));
+    snprintf(out, OCI_DIGEST_TEXT_MAX + 8, "blobs/%s/%s", oci_digest_algorithm(d),
+             oci_digest_hex(d));
 }
 
 static int send_file(const struct artifact_file *f, artifact_sink_fn sink, void *ctx,

@@ -67,7 +67,10 @@ typedef int (*artifact_progress_fn)(void *ctx, uint64_t done, uint64_t total);
 int artifact_build(const struct artifact_source *src, artifact_progress_fn progress, void *ctx,
                    struct artifact **ret, struct error *err);
 void artifact_free(struct artifact *a);
-static inline void cleanup_artifact(struct artifact **a) { artifact_free(*a); }
+static inline void cleanup_artifact(struct artifact **a)
+{
+    artifact_free(*a);
+}
 
 /* Takes the next bytes of a stream; 0, or negative with *err filled, which ends the writing. */
 typedef int (*artifact_sink_fn)(void *ctx, const void *p, size_t n, struct error *err);

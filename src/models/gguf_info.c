@@ -95,8 +95,8 @@ static void fill_map(const struct gguf *g, struct oci_map *map)
 
 static int32_t trained_context(const struct gguf *g, struct str architecture)
 {
-    CLEANUP_FREE char *key = xasprintf("%.*s.context_length", (int)MIN(architecture.len, (size_t)200),
-                                       architecture.ptr);
+    CLEANUP_FREE char *key =
+        xasprintf("%.*s.context_length", (int)MIN(architecture.len, (size_t)200), architecture.ptr);
     uint64_t n;
     if (gguf_get_u64(g, key, &n, NULL) < 0 || n > INT32_MAX)
         return 0;

@@ -38,9 +38,8 @@ int models_open(const struct models_options *o, struct models **ret, struct erro
         return r;
     struct models *m = xcalloc(1, sizeof(*m));
     pthread_mutex_init(&m->meta_lock, NULL);
-    m->default_registry = xstrdup(o->default_registry && *o->default_registry
-                                      ? o->default_registry
-                                      : oci_default_registry());
+    m->default_registry = xstrdup(
+        o->default_registry && *o->default_registry ? o->default_registry : oci_default_registry());
     r = store_open(root, &m->store, err);
     if (r < 0) {
         models_close(m);

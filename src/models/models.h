@@ -48,12 +48,12 @@ struct model_info {
     char id[OCI_DIGEST_TEXT_MAX]; /* "sha256:…" */
     char **tags;                  /* full form, "docker.io/ai/smollm2:latest"; may be none */
     size_t n_tags;
-    int64_t created;              /* Unix seconds; 0 = unknown */
-    const char *format;           /* "gguf", "safetensors", "dduf" */
+    int64_t created;    /* Unix seconds; 0 = unknown */
+    const char *format; /* "gguf", "safetensors", "dduf" */
     const char *quantization, *parameters, *architecture, *size;
-    int32_t context_size;         /* 0 = unknown */
-    uint64_t bytes;               /* sum of the layers */
-    const char *config_json;      /* the `config` member of the model object, as JSON text */
+    int32_t context_size;          /* 0 = unknown */
+    uint64_t bytes;                /* sum of the layers */
+    const char *config_json;       /* the `config` member of the model object, as JSON text */
     const struct model_meta *meta; /* owner of the strings above */
 };
 
@@ -92,12 +92,12 @@ void model_list_write_openai(const struct model_list *l, struct buf *out);
 /* The files of the runtime bundle, made on the first call. Paths are absolute; NULL = none. */
 struct model_files {
     char id[OCI_DIGEST_TEXT_MAX];
-    char *dir;           /* the bundle's model directory */
-    char *model_path;    /* first weight file */
+    char *dir;        /* the bundle's model directory */
+    char *model_path; /* first weight file */
     char *mmproj_path;
-    char *template_path; /* a chat template that came beside the weights */
-    char *format;        /* "gguf" */
-    char *architecture;  /* "" if unknown */
+    char *template_path;  /* a chat template that came beside the weights */
+    char *format;         /* "gguf" */
+    char *architecture;   /* "" if unknown */
     int32_t context_size; /* of the config; 0 = none */
     uint64_t bytes;
 };
@@ -107,8 +107,7 @@ void model_files_release(struct model_files *f);
 
 /* ---- change ---- */
 
-/* Gives the model the tag repo:tag, taken from any other model that has it. Appends nothing on
- * failure. */
+/* Gives the model the tag repo:tag, taken from any other model that has it. */
 int models_tag(struct models *m, const char *name, const char *repo, const char *tag,
                struct error *err);
 
@@ -134,8 +133,8 @@ typedef ssize_t (*models_read_fn)(void *ctx, void *p, size_t n, struct error *er
 
 /* Stores the model of a tar stream, untagged; every blob is hashed while it arrives. A stream that
  * ends early is `model load interrupted: unexpected EOF` and leaves nothing behind. */
-int models_load(struct models *m, models_read_fn read, void *ctx,
-                char ret_id[OCI_DIGEST_TEXT_MAX], struct error *err);
+int models_load(struct models *m, models_read_fn read, void *ctx, char ret_id[OCI_DIGEST_TEXT_MAX],
+                struct error *err);
 
 /* The model as such a tar. The size is known before the first byte. */
 struct models_export;

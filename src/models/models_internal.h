@@ -39,7 +39,10 @@ struct models {
 int models__meta_get(struct models *m, const struct oci_digest *id, struct model_meta **ret,
                      struct error *err);
 void models__meta_unref(const struct model_meta *meta); /* NULL is fine */
-static inline void cleanup_meta(struct model_meta **meta) { models__meta_unref(*meta); }
+static inline void cleanup_meta(struct model_meta **meta)
+{
+    models__meta_unref(*meta);
+}
 #define CLEANUP_META CLEANUP(cleanup_meta)
 void models__meta_clear(struct models *m);
 

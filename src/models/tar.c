@@ -3,9 +3,9 @@
  * Tar archives (POSIX.1-2008 pax, "ustar Interchange Format"): blocks of 512 bytes, a header block
  * before each entry's data,
  *
- *     0 name[100]  100 mode[8]  108 uid[8]  116 gid[8]  124 size[12]  136 mtime[12]  148 checksum[8]
- *     156 type  157 linkname[100]  257 "ustar\0" "00"  265 uname[32]  297 gname[32]
- *     329 devmajor[8]  337 devminor[8]  345 prefix[155]
+ *     0 name[100]  100 mode[8]  108 uid[8]  116 gid[8]  124 size[12]  136 mtime[12]
+ *     148 checksum[8]  156 type  157 linkname[100]  257 "ustar\0" "00"  265 uname[32]
+ *     297 gname[32]  329 devmajor[8]  337 devminor[8]  345 prefix[155]
  *
  * numbers in octal, or binary with the top bit of the first byte set (GNU). An entry of type 'x'
  * holds "LENGTH key=value\n" records for the entry behind it; of type 'L', its name. */
@@ -45,7 +45,8 @@ static int corrupt(struct error *err, const char *what)
     return error_set(err, ERR_CORRUPT, "this is not a valid tar archive: %s", what);
 }
 
-/* Exactly n bytes; 0 or negative. *ret_none (may be NULL): the stream had ended before the first. */
+/* Exactly n bytes; 0 or negative. *ret_none (may be NULL): the stream had ended before the first.
+ */
 static int read_exact(struct tar_reader *t, void *p, size_t n, bool *ret_none, struct error *err)
 {
     if (ret_none)
@@ -131,9 +132,8 @@ static size_t field_len(const unsigned char *p, size_t n)
 /* The name of the header block, with the ustar prefix. */
 static void header_name(struct tar_reader *t, const unsigned char *block)
 {
-    size_t prefix = memcmp(block + MAGIC_AT, "ustar", 6) == 0
-                        ? field_len(block + PREFIX_AT, PREFIX_LEN)
-                        : 0;
+    size_t prefix =
+        memcmp(block + MAGIC_AT, "ustar", 6) == 0 ? field_len(block + PREFIX_AT, PREFIX_LEN) : 0;
     buf_clear(&t->name);
     if (prefix) {
         buf_append_bytes(&t->name, block + PREFIX_AT, prefix);
@@ -209,8 +209,8 @@ static int parse_pax(struct tar_reader *t, struct str text, struct override *o, 
 }
 
 /* Reads the data of an extended header (type 'x' or 'L') of `size` bytes. */
-static int read_extended(struct tar_reader *t, unsigned char type, uint64_t size, struct override *o,
-                         struct error *err)
+static int read_extended(struct tar_reader *t, unsigned char type, uint64_t size,
+                         struct override *o, struct error *err)
 {
     if (size > TAR_PAX_MAX)
         return corrupt(err, "an extended header that is too large");

@@ -27,8 +27,8 @@
 
 enum {
     TAR_BLOCK = 512,
-    TAR_NAME_MAX = 4096,        /* of a long name */
-    TAR_PAX_MAX = 64 * 1024,    /* bytes of one pax header */
+    TAR_NAME_MAX = 4096,     /* of a long name */
+    TAR_PAX_MAX = 64 * 1024, /* bytes of one pax header */
     TAR_MAX_ENTRIES = 100000,
 };
 

@@ -173,8 +173,7 @@ static int classify(const char *name, bool *ret_manifest, bool *ret_blob,
     *ret_blob = false;
     if (n != 3 || !str_eq_c(parts[0], "blobs"))
         return 0;
-    CLEANUP_FREE char *digest =
-        xasprintf("%.*s:%.*s", STR_ARG(parts[1]), STR_ARG(parts[2]));
+    CLEANUP_FREE char *digest = xasprintf("%.*s:%.*s", STR_ARG(parts[1]), STR_ARG(parts[2]));
     *ret_blob = oci_digest_parse(str_from(digest), ret_digest, NULL) == 0;
     return 0;
 }
@@ -259,8 +258,8 @@ static void drain(models_read_fn read, void *ctx)
     }
 }
 
-int models_load(struct models *m, models_read_fn read, void *ctx,
-                char ret_id[OCI_DIGEST_TEXT_MAX], struct error *err)
+int models_load(struct models *m, models_read_fn read, void *ctx, char ret_id[OCI_DIGEST_TEXT_MAX],
+                struct error *err)
 {
     struct store_txn *t;
     int r = store_begin(m->store, &t, err);

@@ -89,7 +89,8 @@ static int check_type(const struct json *root, struct error *err)
         return error_set(err, ERR_UNSUPPORTED,
                          "this is a list of manifests for several platforms, not a model");
     if (type.ptr && !str_eq_c(type, OCI_TYPE_MANIFEST) && !str_eq_c(type, OCI_TYPE_DOCKER_MANIFEST))
-        return error_set(err, ERR_UNSUPPORTED, "media type '%.*s' is not a manifest", STR_ARG(type));
+        return error_set(err, ERR_UNSUPPORTED, "media type '%.*s' is not a manifest",
+                         STR_ARG(type));
     if (js_get_int(root, "schemaVersion", 0) != 2)
         return error_set(err, ERR_UNSUPPORTED, "'schemaVersion' is not 2");
     return 0;
@@ -152,8 +153,8 @@ struct oci_descriptor *oci_manifest_add_layer(struct oci_manifest *m, const char
 {
     m->layers = xrealloc(m->layers, m->n_layers + 1, sizeof(*m->layers));
     struct oci_descriptor *d = &m->layers[m->n_layers++];
-    *d = (struct oci_descriptor){
-        .media_type = xstrdup(media_type), .size = size, .digest = *digest};
+    *d =
+        (struct oci_descriptor){.media_type = xstrdup(media_type), .size = size, .digest = *digest};
     return d;
 }
 
@@ -161,15 +162,16 @@ void oci_manifest_set_config(struct oci_manifest *m, const char *media_type,
                              const struct oci_digest *digest, uint64_t size)
 {
     descriptor_release(&m->config);
-    m->config = (struct oci_descriptor){
-        .media_type = xstrdup(media_type), .size = size, .digest = *digest};
+    m->config =
+        (struct oci_descriptor){.media_type = xstrdup(media_type), .size = size, .digest = *digest};
 }
 
 static void write_descriptor(const struct oci_descriptor *d, struct buf *out)
 {
     buf_append(out, STR("{\"mediaType\":"));
     oci_write_string(str_from(d->media_type), out);
-    buf_printf(out, ",\"size\":%llu,\"digest\":\"%s\"", (unsigned long long)d->size, d->digest.text);
+    buf_printf(out, ",\"size\":%llu,\"digest\":\"%s\"", (unsigned long long)d->size,
+               d->digest.text);
     if (d->annotations.n) {
         buf_append(out, STR(",\"annotations\":"));
         oci_map_write(&d->annotations, out);

@@ -105,7 +105,11 @@ void oci_write_string(struct str s, struct buf *out)
             buf_push(out, (char)cp);
         } else if (cp == '\n' || cp == '\r' || cp == '\t' || cp == '\b' || cp == '\f') {
             buf_push(out, '\\');
-            buf_push(out, cp == '\n' ? 'n' : cp == '\r' ? 'r' : cp == '\t' ? 't' : cp == '\b' ? 'b' : 'f');
+            buf_push(out, cp == '\n'   ? 'n'
+                          : cp == '\r' ? 'r'
+                          : cp == '\t' ? 't'
+                          : cp == '\b' ? 'b'
+                                       : 'f');
         } else if (cp < 0x20 || cp == '<' || cp == '>' || cp == '&' || cp == 0x2028 ||
                    cp == 0x2029) {
             buf_printf(out, "\\u%04x", (unsigned)cp);

@@ -25,8 +25,8 @@ struct oci_map {
 
 void oci_map_release(struct oci_map *m);
 void oci_map_set(struct oci_map *m, struct str key, struct str value); /* replaces */
-struct str oci_map_get(const struct oci_map *m, const char *key); /* {NULL, 0} if absent */
-void oci_map_copy(const struct oci_map *from, struct oci_map *to); /* to is empty */
+struct str oci_map_get(const struct oci_map *m, const char *key);      /* {NULL, 0} if absent */
+void oci_map_copy(const struct oci_map *from, struct oci_map *to);     /* to is empty */
 
 /* Takes the string members of a JSON object; other members are written as compact JSON text. */
 void oci_map_from_json(const struct json *object, struct oci_map *to);

@@ -21,10 +21,11 @@ int oci_config_kind_of(const char *media_type, enum oci_config_kind *ret, struct
             return 0;
         }
     }
-    return error_set(err, ERR_UNSUPPORTED,
-                     "config type \"%s\" is not supported (supported: \"%s\", \"%s\", \"%s\") - try "
-                     "upgrading: unsupported model config media type",
-                     media_type, OCI_TYPE_CONFIG_V01, OCI_TYPE_CONFIG_V02, OCI_TYPE_CONFIG_CNCF);
+    return error_set(
+        err, ERR_UNSUPPORTED,
+        "config type \"%s\" is not supported (supported: \"%s\", \"%s\", \"%s\") - try "
+        "upgrading: unsupported model config media type",
+        media_type, OCI_TYPE_CONFIG_V01, OCI_TYPE_CONFIG_V02, OCI_TYPE_CONFIG_CNCF);
 }
 
 /* Is `needle` (lower case) somewhere in s, in letters of any case? */
@@ -56,7 +57,8 @@ enum oci_layer_kind oci_file_kind(struct str name)
         return OCI_LAYER_DDUF;
     if (ends_nocase(name, STR(".jinja")) || contains_nocase(name, STR("chat_template")))
         return OCI_LAYER_TEMPLATE;
-    static const struct str licences[] = {{"license", 7}, {"licence", 7}, {"copying", 7}, {"notice", 6}};
+    static const struct str licences[] = {
+        {"license", 7}, {"licence", 7}, {"copying", 7}, {"notice", 6}};
     for (size_t i = 0; i < ARRAY_LEN(licences); i++)
         if (contains_nocase(name, licences[i]))
             return OCI_LAYER_LICENSE;

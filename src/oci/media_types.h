@@ -54,13 +54,13 @@ enum oci_layer_kind {
     OCI_LAYER_DOC,
 };
 
-/* What a layer is: by its media type, and for CNCF's raw types and Docker's generic file by the name
- * in its path annotation ({NULL, 0} if none). */
+/* What a layer is: by its media type, and for CNCF's raw types and Docker's generic file by the
+ * name in its path annotation ({NULL, 0} if none). */
 enum oci_layer_kind oci_layer_kind_of(const char *media_type, struct str path);
 
 /* What a file is by its base name: ".gguf", ".safetensors", ".dduf"; ".jinja" or chat_template;
- * licences; README and configuration files. Letters of any case. A GGUF with "mmproj" in its name is
- * a projector. */
+ * licences; README and configuration files. Letters of any case. A GGUF with "mmproj" in its name
+ * is a projector. */
 enum oci_layer_kind oci_file_kind(struct str name);
 
 #endif

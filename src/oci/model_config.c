@@ -95,8 +95,9 @@ int oci_model_config_parse(struct str text, enum oci_config_kind kind, struct oc
                            struct error *err)
 {
     if (text.len > OCI_CONFIG_MAX_BYTES)
-        return error_set(err, ERR_TOO_LARGE, "the model config has %zu bytes; at most %d are allowed",
-                         text.len, OCI_CONFIG_MAX_BYTES);
+        return error_set(err, ERR_TOO_LARGE,
+                         "the model config has %zu bytes; at most %d are allowed", text.len,
+                         OCI_CONFIG_MAX_BYTES);
     CLEANUP_JSON struct json *root = NULL;
     struct error why;
     if (js_parse(text, "the model config", &root, &why) < 0)

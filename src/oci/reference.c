@@ -287,8 +287,9 @@ int oci_reference_parse(struct str text, const char *default_registry, struct oc
     if (text.len == 0)
         return error_set(err, ERR_INVALID, "the model name is empty");
     if (text.len >= OCI_REFERENCE_TEXT_MAX)
-        return error_set(err, ERR_INVALID, "the model name has %zu characters; at most %d are allowed",
-                         text.len, OCI_REFERENCE_TEXT_MAX - 1);
+        return error_set(err, ERR_INVALID,
+                         "the model name has %zu characters; at most %d are allowed", text.len,
+                         OCI_REFERENCE_TEXT_MAX - 1);
 
     bool prefixed = str_starts_with(text, STR("sha256:"));
     struct str hex = prefixed ? str_sub(text, 7, SIZE_MAX) : text;
@@ -300,8 +301,8 @@ int oci_reference_parse(struct str text, const char *default_registry, struct oc
         *ret = r;
         return 0;
     }
-    if (all_hex(hex) && (hex.len == OCI_SHORT_ID ||
-                         (prefixed && hex.len > OCI_SHORT_ID && hex.len < SHA256_HEX))) {
+    if (all_hex(hex) &&
+        (hex.len == OCI_SHORT_ID || (prefixed && hex.len > OCI_SHORT_ID && hex.len < SHA256_HEX))) {
         r.kind = OCI_REF_SHORT_ID;
         memcpy(r.short_id, hex.ptr, hex.len);
     }
@@ -325,8 +326,8 @@ static void name_text(const struct oci_reference *r, bool domain, bool version,
 {
     bool digest = version && r->digest.text[0], tag = version && r->tag[0];
     snprintf(out, OCI_REFERENCE_TEXT_MAX, "%s%s%s%s%s%s%s", domain ? r->domain : "",
-             domain ? "/" : "", r->repository, tag ? ":" : "", tag ? r->tag : "",
-             digest ? "@" : "", digest ? r->digest.text : "");
+             domain ? "/" : "", r->repository, tag ? ":" : "", tag ? r->tag : "", digest ? "@" : "",
+             digest ? r->digest.text : "");
 }
 
 void oci_reference_text(const struct oci_reference *r, char out[OCI_REFERENCE_TEXT_MAX])

@@ -5,10 +5,10 @@
  *     [registry[:port]/]repository[:tag][@digest]        or an id
  *
  *     smollm2                     docker.io/ai/smollm2:latest
- *     SmolLM2:360M-Q4             docker.io/ai/smollm2:360M-Q4       names are lower-cased, tags kept
+ *     SmolLM2:360M-Q4             docker.io/ai/smollm2:360M-Q4       names lose their case, tags not
  *     myorg/m                     docker.io/myorg/m:latest
  *     reg.io:5000/a/b@sha256:…    reg.io:5000/a/b@sha256:…
- *     hf.co/Org/Model:Q4_K_M      huggingface.co/org/model:Q4_K_M    `typed_repository` keeps the case
+ *     hf.co/Org/Model:Q4_K_M      huggingface.co/org/model:Q4_K_M    case kept in typed_repository
  *     354bf30d0aa3                a short id: 12 hex digits (or sha256: and at least 12)
  *     sha256:<64>, <64 hex>       an id
  *
@@ -33,7 +33,8 @@ enum {
     OCI_REPOSITORY_MAX = 255,
     OCI_TAG_MAX = 128,
     /* domain/repository:tag@digest and a NUL */
-    OCI_REFERENCE_TEXT_MAX = OCI_DOMAIN_MAX + OCI_REPOSITORY_MAX + OCI_TAG_MAX + OCI_DIGEST_TEXT_MAX + 4,
+    OCI_REFERENCE_TEXT_MAX =
+        OCI_DOMAIN_MAX + OCI_REPOSITORY_MAX + OCI_TAG_MAX + OCI_DIGEST_TEXT_MAX + 4,
 };
 
 #define OCI_HUB_DOMAIN "docker.io"
@@ -48,12 +49,12 @@ enum oci_reference_kind {
 
 struct oci_reference {
     enum oci_reference_kind kind;
-    char domain[OCI_DOMAIN_MAX + 1];                   /* "docker.io", "localhost:5000" */
-    char repository[OCI_REPOSITORY_MAX + 1];           /* "ai/smollm2", lower case */
-    char typed_repository[OCI_REPOSITORY_MAX + 1];     /* the same with the case as typed */
-    char tag[OCI_TAG_MAX + 1];                         /* "" when only a digest names the thing */
-    struct oci_digest digest;                          /* text "" if none */
-    char short_id[SHA256_HEX + 1];                     /* hex digits; "" unless OCI_REF_SHORT_ID */
+    char domain[OCI_DOMAIN_MAX + 1];               /* "docker.io", "localhost:5000" */
+    char repository[OCI_REPOSITORY_MAX + 1];       /* "ai/smollm2", lower case */
+    char typed_repository[OCI_REPOSITORY_MAX + 1]; /* the same with the case as typed */
+    char tag[OCI_TAG_MAX + 1];                     /* "" when only a digest names the thing */
+    struct oci_digest digest;                      /* text "" if none */
+    char short_id[SHA256_HEX + 1];                 /* hex digits; "" unless OCI_REF_SHORT_ID */
 };
 
 /* Reads a name. default_registry: host for names without a registry, NULL or "" for docker.io.

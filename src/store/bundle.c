@@ -54,17 +54,18 @@ static int add_file(struct bundle *b, char *path, const struct oci_descriptor *d
         if (strcmp(b->files[i].path, path) != 0)
             continue;
         bool same = oci_digest_eq(&b->files[i].digest, &d->digest);
-        int r = same ? 0
-                     : error_set(err, ERR_CORRUPT,
-                                 "filepath collision: annotations \"%s\" and \"%s\" both resolve to "
-                                 "\"%s\"",
-                                 path, path, path);
+        int r = same
+                    ? 0
+                    : error_set(err, ERR_CORRUPT,
+                                "filepath collision: annotations \"%s\" and \"%s\" both resolve to "
+                                "\"%s\"",
+                                path, path, path);
         free(path);
         return r;
     }
     b->files = xrealloc(b->files, b->n_files + 1, sizeof(*b->files));
-    b->files[b->n_files++] = (struct bundle_file){
-        .path = path, .kind = kind, .digest = d->digest, .size = d->size};
+    b->files[b->n_files++] =
+        (struct bundle_file){.path = path, .kind = kind, .digest = d->digest, .size = d->size};
     return 0;
 }
 
@@ -224,7 +225,8 @@ static int link_files(const struct store *s, int model, const struct bundle *b, 
         if (r == 0)
             r = open_parent(model, f->path, &dir, &name, err);
         if (r == 0)
-            r = store__link_or_copy(blobs, oci_digest_hex(&f->digest), dir, name, f->digest.text, err);
+            r = store__link_or_copy(blobs, oci_digest_hex(&f->digest), dir, name, f->digest.text,
+                                    err);
         if (r < 0)
             return r;
     }

@@ -3,8 +3,8 @@
  * Bundles: the runtime view of a model, a directory of ordinary files under their own names.
  *
  *     ROOT/bundles/sha256/<id>/config.json     the model's settings
- *     ROOT/bundles/sha256/<id>/model/…         the files, hard links to blobs (clones or copies where
- *                                              the file system has no links)
+ *     ROOT/bundles/sha256/<id>/model/…         the files, hard links to blobs (clones or copies
+ *                                              where the file system has no links)
  *
  * Names inside model/:
  *   config v0.1     model.gguf, or model-00001-of-0000N.gguf for shards in the order of the layers;
@@ -31,7 +31,7 @@ struct bundle_file {
 };
 
 struct bundle {
-    char *dir; /* absolute path of model/ */
+    char *dir;                 /* absolute path of model/ */
     struct bundle_file *files; /* in the order of the layers */
     size_t n_files;
 };

@@ -2,10 +2,10 @@
  *
  * models.json: reading, the cached state, changing, writing.
  *
- * A state is immutable and counted; readers take a reference under a mutex and then look at leisure.
- * It is read again when the file's identity (inode, size, time of change) differs from the one that
- * was read, so a lookup costs one lstat(). A change copies the state, edits the copy and publishes
- * it, all under the index lock. */
+ * A state is immutable and counted; readers take a reference under a mutex and then look at
+ * leisure. It is read again when the file's identity (inode, size, time of change) differs from the
+ * one that was read, so a lookup costs one lstat(). A change copies the state, edits the copy and
+ * publishes it, all under the index lock. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -146,7 +146,8 @@ bool store__index_take_tag(struct store_index *idx, const char *tag)
 
 /* ---- reading ---- */
 
-int store__read_at(int dirfd, const char *name, const char *what, struct buf *out, struct error *err)
+int store__read_at(int dirfd, const char *name, const char *what, struct buf *out,
+                   struct error *err)
 {
     CLEANUP_FD int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
@@ -162,7 +163,8 @@ static int parse_strings(const struct json *entry, size_t at, struct store_model
 {
     const struct json *tags = js_get(entry, "tags"), *files = js_get(entry, "files");
     if ((!js_is(tags, JS_NULL) && !js_is(tags, JS_ARRAY)) || js_len(tags) > INDEX_MAX_TAGS)
-        return error_set(err, ERR_CORRUPT, "models.json: entry %zu: 'tags' is no list of names", at);
+        return error_set(err, ERR_CORRUPT, "models.json: entry %zu: 'tags' is no list of names",
+                         at);
     for (size_t i = 0; i < js_len(tags); i++) {
         const char *tag = js_to_cstr(js_at(tags, i));
         if (!tag)

@@ -36,10 +36,11 @@ static int open_step(const struct store *s, int parent, const char *name, bool m
         return 0;
     }
     if (errno == ELOOP || errno == ENOTDIR)
-        return error_set(err, ERR_DENIED,
-                         "'%s' in the model store '%s' is not a directory of its own; links are not "
-                         "followed (to keep models elsewhere set MODELS_PATH)",
-                         name, s->root);
+        return error_set(
+            err, ERR_DENIED,
+            "'%s' in the model store '%s' is not a directory of its own; links are not "
+            "followed (to keep models elsewhere set MODELS_PATH)",
+            name, s->root);
     return error_errno(err, errno, "cannot open '%s' in the model store '%s'", name, s->root);
 }
 

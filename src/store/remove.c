@@ -247,6 +247,14 @@ static bool starts_with(const char *s, const char *prefix)
 
 enum { TEMP_MIN_AGE_S = 3600 };
 
+/* Not time(): its clock ticks coarsely, and may be a second behind the times of files. */
+static time_t now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec;
+}
+
 /* What sweeping needs to know. */
 struct sweep {
     time_t now;
@@ -280,7 +288,7 @@ static void sweep_root_entry(int dirfd, const char *name, const struct stat *st,
 
 static void sweep_locked(struct store *s, int64_t temp_min_age_s)
 {
-    struct sweep w = {.now = time(NULL), .temp_min_age_s = temp_min_age_s};
+    struct sweep w = {.now = now_s(), .temp_min_age_s = temp_min_age_s};
     each_entry(s, STORE_BLOBS, "sha256", sweep_entry, &w);
     each_entry(s, STORE_MANIFESTS, "sha256", sweep_entry, &w);
     each_entry(s, STORE_BUNDLES, "sha256", sweep_entry, &w);
@@ -315,7 +323,8 @@ static void prune_file(int dirfd, const char *name, const struct stat *st, void 
 {
     struct prune *p = ctx;
     struct oci_digest digest;
-    bool unnamed = store__digest_of_name(p->algorithm, name, &digest) && !set_has(&p->used, &digest);
+    bool unnamed =
+        store__digest_of_name(p->algorithm, name, &digest) && !set_has(&p->used, &digest);
     bool partial = strstr(name, STORE_INCOMPLETE) != NULL;
     if (!S_ISREG(st->st_mode) || !(unnamed || partial) || !prune_old_enough(p, st))
         return;
@@ -359,7 +368,7 @@ int store_prune(struct store *s, int64_t min_age_s, uint64_t *ret_bytes, struct 
     if (r < 0)
         return r;
     sweep_locked(s, MIN(min_age_s, (int64_t)TEMP_MIN_AGE_S));
-    struct prune p = {.min_age_s = min_age_s, .now = time(NULL)};
+    struct prune p = {.min_age_s = min_age_s, .now = now_s()};
     static const char *const algorithms[] = {"sha256", "sha512"};
 
     /* Bundles first: their links would hide that a blob's space comes back. */

@@ -88,10 +88,11 @@ static int check_layout(struct store *s, struct error *err)
     if (r < 0)
         return r;
     if (!ours)
-        return error_set(err, ERR_INVALID,
-                         "'%s' is not a model store (it has files but no layout.json); give an empty "
-                         "or new directory",
-                         s->root);
+        return error_set(
+            err, ERR_INVALID,
+            "'%s' is not a model store (it has files but no layout.json); give an empty "
+            "or new directory",
+            s->root);
     CLEANUP_LOCK struct store_lock lock = STORE_LOCK_INIT;
     r = store__lock_index(s, &lock, err);
     if (r == 0)

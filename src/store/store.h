@@ -77,7 +77,10 @@ struct store_index {
 /* The state now. store_index_unref() gives it back. */
 int store_index_get(struct store *s, const struct store_index **ret, struct error *err);
 void store_index_unref(const struct store_index *idx); /* NULL is fine */
-static inline void cleanup_store_index(const struct store_index **idx) { store_index_unref(*idx); }
+static inline void cleanup_store_index(const struct store_index **idx)
+{
+    store_index_unref(*idx);
+}
 #define CLEANUP_INDEX CLEANUP(cleanup_store_index)
 
 /* The model a reference names: by id, by the start of an id (which must be unique: ERR_CONFLICT),
@@ -119,8 +122,8 @@ int store_begin(struct store *s, struct store_txn **ret, struct error *err);
  *     store_sink_open(t, want, size, &sink, err);
  *     while (more) store_sink_write(sink, p, n, err);
  *     store_sink_finish(sink, &digest, err);      or store_sink_abandon(sink)
- * want: the digest it must have, NULL if not known. size: its size if known, else UINT64_MAX; space is reserved at
- * once and a stream of another length refused. finish and abandon free the sink. */
+ * want: the digest it must have, NULL if not known. size: its size if known, else UINT64_MAX; space
+ * is reserved at once and a stream of another length refused. finish and abandon free the sink. */
 struct store_sink;
 int store_sink_open(struct store_txn *t, const struct oci_digest *want, uint64_t size,
                     struct store_sink **ret, struct error *err);
@@ -147,10 +150,10 @@ int store_txn_hold(struct store_txn *t, const struct oci_digest *digest, uint64_
                    struct error *err);
 
 /* Publishes: every blob that the manifest names must have been added or be in the store. `tag`: a
- * full reference text, taken from another model if it has it; NULL = leave untagged. A model that is
- * there already only gets the tag. Ends the transaction, also on failure. */
-int store_commit(struct store_txn *t, struct str manifest, const char *tag, struct oci_digest *ret_id,
-                 struct error *err);
+ * full reference text, taken from another model if it has it; NULL = leave untagged. A model that
+ * is there already only gets the tag. Ends the transaction, also on failure. */
+int store_commit(struct store_txn *t, struct str manifest, const char *tag,
+                 struct oci_digest *ret_id, struct error *err);
 void store_abort(struct store_txn *t); /* NULL is fine */
 
 /* ---- changing names, removing ---- */
@@ -174,9 +177,9 @@ enum store_remove_flags {
     STORE_REMOVE_FORCE = 1, /* by id: also with several tags */
 };
 
-/* By tag: untags, and deletes the model with its last tag. By id or digest: deletes it; with several
- * tags only by force, else ERR_CONFLICT. *name is what the messages call it. One look at the index
- * decides and acts. */
+/* By tag: untags, and deletes the model with its last tag. By id or digest: deletes it; with
+ * several tags only by force, else ERR_CONFLICT. *name is what the messages call it. One look at
+ * the index decides and acts. */
 int store_remove(struct store *s, const struct oci_reference *ref, const char *name, unsigned flags,
                  struct store_removal *ret, struct error *err);
 
@@ -193,8 +196,8 @@ int store_prune(struct store *s, int64_t min_age_s, uint64_t *ret_bytes, struct 
  * runs; a directory that is not a store is refused. */
 int store_reset(struct store *s, struct error *err);
 
-/* Reads every byte of one model (NULL: of all) and calls found() with a sentence for everything that
- * is wrong. *ret_bad: how many. Fails only when the index cannot be read. */
+/* Reads every byte of one model (NULL: of all) and calls found() with a sentence for everything
+ * that is wrong. *ret_bad: how many. Fails only when the index cannot be read. */
 typedef void (*store_found_fn)(void *ctx, const char *sentence);
 int store_verify(struct store *s, const struct oci_digest *id, store_found_fn found, void *ctx,
                  size_t *ret_bad, struct error *err);

@@ -37,8 +37,8 @@ int store__open_area(const struct store *s, enum store_area area, const char *al
 int store__open_root(const struct store *s, int *ret_fd, struct error *err);
 
 /* ROOT/<area>/<algorithm>/<hex>; the one place that makes such a path. */
-char *store__path(const struct store *s, enum store_area area, const struct oci_digest *digest)
-    ATTR_CHECK;
+char *store__path(const struct store *s, enum store_area area,
+                  const struct oci_digest *digest) ATTR_CHECK;
 
 /* A name nobody uses: prefix + process, time and counter + suffix. */
 void store__temp_name(struct store *s, const char *prefix, const char *suffix, char out[96]);
@@ -54,7 +54,10 @@ struct store_lock {
     int fd;          /* -1 = not held */
     struct store *s; /* set when change_lock is held with it */
 };
-#define STORE_LOCK_INIT { .fd = -1 }
+#define STORE_LOCK_INIT \
+    {                   \
+        .fd = -1        \
+    }
 
 /* The exclusive lock around changes of the index. */
 int store__lock_index(struct store *s, struct store_lock *ret, struct error *err);
@@ -83,7 +86,8 @@ void store__model_add_tag(struct store_model *m, const char *tag);
 bool store__index_take_tag(struct store_index *idx, const char *tag); /* from whoever has it */
 
 /* Reads a regular file of a directory of the store whole; what: for messages. */
-int store__read_at(int dirfd, const char *name, const char *what, struct buf *out, struct error *err);
+int store__read_at(int dirfd, const char *name, const char *what, struct buf *out,
+                   struct error *err);
 
 /* ---- copy.c ---- */
 

@@ -118,7 +118,8 @@ int store_sink_open(struct store_txn *t, const struct oci_digest *want, uint64_t
                     struct store_sink **ret, struct error *err)
 {
     if (want && strcmp(oci_digest_algorithm(want), "sha256") != 0)
-        return error_set(err, ERR_UNSUPPORTED, "%.20s…: only sha256 blobs can be stored", want->text);
+        return error_set(err, ERR_UNSUPPORTED, "%.20s…: only sha256 blobs can be stored",
+                         want->text);
     struct store_sink *k = xcalloc(1, sizeof(*k));
     k->t = t;
     k->fd = -1;
@@ -290,9 +291,10 @@ static int publish_blob(struct store_txn *t, const struct oci_descriptor *d, str
     if (!b) {
         if (store_has_blob(t->s, &d->digest, d->size))
             return 0;
-        return error_set(err, ERR_CORRUPT,
-                         "missing blob \"%s\" for manifest - refusing to write unless all blobs exist",
-                         d->digest.text);
+        return error_set(
+            err, ERR_CORRUPT,
+            "missing blob \"%s\" for manifest - refusing to write unless all blobs exist",
+            d->digest.text);
     }
     if (b->size != d->size)
         return error_set(err, ERR_CORRUPT, "blob %s has %llu bytes; the manifest says %llu",
@@ -303,7 +305,8 @@ static int publish_blob(struct store_txn *t, const struct oci_descriptor *d, str
         unlinkat(t->dir, b->name, 0);
     } else {
         if (renameat(t->dir, b->name, t->dir, oci_digest_hex(&d->digest)) != 0)
-            return error_errno(err, errno, "cannot name blob %s in the model store", d->digest.text);
+            return error_errno(err, errno, "cannot name blob %s in the model store",
+                               d->digest.text);
         b->published = true;
     }
     b->name[0] = '\0';
@@ -332,8 +335,9 @@ static int publish_manifest(struct store *s, const struct oci_digest *id, struct
     return file_write_atomic(path, text, 0644, err);
 }
 
-static int publish_entry(struct store *s, const struct store_index *now, const struct oci_digest *id,
-                         const struct oci_manifest *m, const char *tag, struct error *err)
+static int publish_entry(struct store *s, const struct store_index *now,
+                         const struct oci_digest *id, const struct oci_manifest *m, const char *tag,
+                         struct error *err)
 {
     struct store_index *next = store__index_edit(now);
     struct store_model *model = store__index_model(next, id);
@@ -393,8 +397,8 @@ static int commit(struct store_txn *t, struct str text, const struct oci_manifes
     return r;
 }
 
-int store_commit(struct store_txn *t, struct str manifest, const char *tag, struct oci_digest *ret_id,
-                 struct error *err)
+int store_commit(struct store_txn *t, struct str manifest, const char *tag,
+                 struct oci_digest *ret_id, struct error *err)
 {
     struct oci_manifest m = {0};
     enum oci_config_kind kind;

@@ -15,7 +15,7 @@ struct usage {
     struct inode {
         dev_t dev;
         ino_t ino;
-    } *seen; /* open-addressing table of files with several names; ino 0 = free */
+    } * seen; /* open-addressing table of files with several names; ino 0 = free */
     size_t n, cap;
 };
 
@@ -41,7 +41,8 @@ static bool remember(struct usage *u, dev_t dev, ino_t ino)
     return true;
 }
 
-/* Adds the directory that `fd` (taken over) is open on. Files that vanish meanwhile do not count. */
+/* Adds the directory that `fd` (taken over) is open on. Files that vanish meanwhile do not count.
+ */
 static void walk(struct usage *u, int fd, int depth)
 {
     DIR *d = depth < 64 ? fdopendir(fd) : NULL;
@@ -128,8 +129,9 @@ static int hash_blob(struct verify *v, const struct oci_descriptor *d, struct er
     char hex[SHA256_HEX + 1];
     sha256_final_hex(hash, hex);
     if (strcmp(hex, oci_digest_hex(&d->digest)) != 0)
-        return error_set(err, ERR_CORRUPT, "blob %s is damaged: its content has the digest sha256:%s",
-                         d->digest.text, hex);
+        return error_set(err, ERR_CORRUPT,
+                         "blob %s is damaged: its content has the digest sha256:%s", d->digest.text,
+                         hex);
     return 0;
 }
 

@@ -35,7 +35,8 @@ void write_gguf(const char *dir, const char *name, uint64_t rows, unsigned part,
     CLEANUP_FREE float *data = xcalloc(8 * rows, sizeof(*data));
     data[0] = (float)part;
     if (gguf_writer_begin(w, path, &err) < 0 ||
-        gguf_writer_data(w, data, 8 * rows * sizeof(*data), &err) < 0 || gguf_writer_end(w, &err) < 0) {
+        gguf_writer_data(w, data, 8 * rows * sizeof(*data), &err) < 0 ||
+        gguf_writer_end(w, &err) < 0) {
         fprintf(stderr, "%s\n", err.msg);
         abort();
     }

@@ -46,7 +46,8 @@ static void test_build__one_file(void **state)
     assert_string_equal(js_get_cstr(kv, "short", ""), "1, 2, 3");
     assert_string_equal(js_get_cstr(kv, "general.name", ""), "Tiny <test> & more");
     assert_non_null(strstr(a->config, "Tiny \\u003ctest\\u003e \\u0026 more"));
-    assert_string_equal(js_get_cstr(js_get(config, "descriptor"), "created", ""), "2023-11-14T22:13:20Z");
+    assert_string_equal(js_get_cstr(js_get(config, "descriptor"), "created", ""),
+                        "2023-11-14T22:13:20Z");
 
     struct oci_manifest m;
     assert_ok(oci_manifest_parse(str_make(a->manifest, a->manifest_len), &m, &err));
@@ -55,8 +56,8 @@ static void test_build__one_file(void **state)
     assert_string_equal(m.layers[0].media_type, OCI_TYPE_GGUF);
     assert_str(oci_layer_path(&m.layers[0]), "tiny.gguf");
     CLEANUP_JSON struct json *meta = NULL;
-    assert_ok(js_parse(oci_map_get(&m.layers[0].annotations, OCI_ANNOTATION_FILE_METADATA), "m", &meta,
-                       &err));
+    assert_ok(js_parse(oci_map_get(&m.layers[0].annotations, OCI_ANNOTATION_FILE_METADATA), "m",
+                       &meta, &err));
     assert_string_equal(js_get_cstr(meta, "name", ""), "tiny.gguf");
     assert_string_equal(js_get_cstr(meta, "mtime", ""), "2023-11-14T22:13:20Z");
     assert_int_equal(js_get_int(meta, "size", 0), (int64_t)a->files[0].size);
@@ -114,8 +115,12 @@ static void test_build__everything(void **state)
     CLEANUP_FREE char *license = in(f, "LICENSE");
     CLEANUP_FREE char *chat = in(f, "chat.jinja");
     const char *licenses[] = {license};
-    struct artifact_source src = {.gguf = gguf, .mmproj = mmproj, .chat_template = chat,
-                                  .licenses = licenses, .n_licenses = 1, .context_size = 77};
+    struct artifact_source src = {.gguf = gguf,
+                                  .mmproj = mmproj,
+                                  .chat_template = chat,
+                                  .licenses = licenses,
+                                  .n_licenses = 1,
+                                  .context_size = 77};
     struct artifact *a;
     assert_ok(artifact_build(&src, NULL, NULL, &a, &err));
     static const char *const types[] = {OCI_TYPE_GGUF, OCI_TYPE_GGUF, OCI_TYPE_LICENSE,

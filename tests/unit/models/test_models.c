@@ -126,9 +126,11 @@ static void test_package__refuses_before_writing(void **state)
     struct artifact_source src = {.gguf = path};
     assert_true(models_package(m, &src, "x", NULL, NULL, id, &err) < 0);
     assert_fails(models_package(m, &src, "a:b:c", NULL, NULL, id, &err), ERR_INVALID, "column 4");
-    assert_fails(models_package(m, &src,
-                                "sha256:354bf30d0aa3af413d2aa5ae4f23c66d78980072d1e07a5b0d776e9606a2f0b9",
-                                NULL, NULL, id, &err), ERR_INVALID, "is a digest");
+    assert_fails(
+        models_package(m, &src,
+                       "sha256:354bf30d0aa3af413d2aa5ae4f23c66d78980072d1e07a5b0d776e9606a2f0b9",
+                       NULL, NULL, id, &err),
+        ERR_INVALID, "is a digest");
     assert_false(fixture_exists(f->store_dir, "blobs"));
     models_close(m);
 }
@@ -197,7 +199,8 @@ static void test_tag_and_remove(void **state)
     assert_ok(models_remove(m, id, true, &out, &err));
     CLEANUP_FREE char *want = xasprintf("[{\"Untagged\":\"docker.io/ai/x:v1\"},"
                                         "{\"Untagged\":\"reg.io:5000/org/x:V2\"},"
-                                        "{\"Deleted\":\"%s\"}]", id);
+                                        "{\"Deleted\":\"%s\"}]",
+                                        id);
     assert_string_equal(buf_cstr(&out), want);
     assert_int_equal(fixture_count(f->store_dir, "blobs/sha256"), 0);
     models_close(m);
@@ -214,14 +217,24 @@ static void test_spellings(void **state)
     char id[OCI_DIGEST_TEXT_MAX], got[OCI_DIGEST_TEXT_MAX];
     package(m, f, 4, "name", id);
     static const char *const names[] = {
-        "name", "name:latest", "ai/name", "ai/name:latest", "registry.local:5000/ai/name:latest",
-        "registry.local:5000/ai/name", "name@", "ai/name@", "registry.local:5000/ai/name@", "ID", "12", "64",
+        "name",
+        "name:latest",
+        "ai/name",
+        "ai/name:latest",
+        "registry.local:5000/ai/name:latest",
+        "registry.local:5000/ai/name",
+        "name@",
+        "ai/name@",
+        "registry.local:5000/ai/name@",
+        "ID",
+        "12",
+        "64",
     };
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         const char *n = names[i];
-        CLEANUP_FREE char *name = strcmp(n, "ID") == 0   ? xstrdup(id)
-                                  : strcmp(n, "12") == 0 ? xasprintf("%.12s", id + 7)
-                                  : strcmp(n, "64") == 0 ? xstrdup(id + 7)
+        CLEANUP_FREE char *name = strcmp(n, "ID") == 0      ? xstrdup(id)
+                                  : strcmp(n, "12") == 0    ? xasprintf("%.12s", id + 7)
+                                  : strcmp(n, "64") == 0    ? xstrdup(id + 7)
                                   : n[strlen(n) - 1] == '@' ? xasprintf("%s%s", n, id)
                                                             : xstrdup(n);
         assert_ok(models_resolve_id(m, name, MODELS_EXACT, got, &err));
@@ -376,13 +389,19 @@ static void test_load__hostile(void **state)
         {"manifest.json", "{", "manifest"},
         {"manifest.json", "", "manifest not found"},
         {"manifest.json",
-         "{\"schemaVersion\":2,\"config\":{\"mediaType\":\"application/vnd.docker.ai.model.config.v0.1+json\","
-         "\"size\":2,\"digest\":\"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"},"
-         "\"layers\":[]}", "missing blob"},
+         "{\"schemaVersion\":2,\"config\":{\"mediaType\":\"application/"
+         "vnd.docker.ai.model.config.v0.1+json\","
+         "\"size\":2,\"digest\":\"sha256:"
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"},"
+         "\"layers\":[]}",
+         "missing blob"},
         {"manifest.json",
-         "{\"schemaVersion\":2,\"config\":{\"mediaType\":\"application/vnd.docker.ai.model.config.v0.1+json\","
-         "\"size\":2,\"digest\":\"sha256:../../../../../../../../../../../../../../../../../../../etc/passwd\"},"
-         "\"layers\":[]}", "digest"},
+         "{\"schemaVersion\":2,\"config\":{\"mediaType\":\"application/"
+         "vnd.docker.ai.model.config.v0.1+json\","
+         "\"size\":2,\"digest\":\"sha256:../../../../../../../../../../../../../../../../../../../"
+         "etc/passwd\"},"
+         "\"layers\":[]}",
+         "digest"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         CLEANUP_BUF struct buf tar = BUF_INIT(1 << 16);
@@ -399,7 +418,8 @@ static void test_load__hostile(void **state)
     models_close(m);
 }
 
-/* An artifact without annotations and without a format, as other tools make them; a ModelPack one. */
+/* An artifact without annotations and without a format, as other tools make them; a ModelPack one.
+ */
 static void test_foreign_artifacts(void **state)
 {
     struct fixture *f = *state;
@@ -409,9 +429,10 @@ static void test_foreign_artifacts(void **state)
         const char *config_type, *config, *layer_type, *path;
         const char *file, *json;
     } cases[] = {
-        {OCI_TYPE_CONFIG_V01, "{}", OCI_TYPE_GGUF, NULL, "model.gguf", "\"config\":{\"format\":\"gguf\"}"},
-        {OCI_TYPE_CONFIG_V02, "{\"config\":{\"format\":\"gguf\"}}", OCI_TYPE_GGUF, "w.gguf", "w.gguf",
-         "\"created\":0"},
+        {OCI_TYPE_CONFIG_V01, "{}", OCI_TYPE_GGUF, NULL, "model.gguf",
+         "\"config\":{\"format\":\"gguf\"}"},
+        {OCI_TYPE_CONFIG_V02, "{\"config\":{\"format\":\"gguf\"}}", OCI_TYPE_GGUF, "w.gguf",
+         "w.gguf", "\"created\":0"},
         {OCI_TYPE_CONFIG_CNCF,
          "{\"descriptor\":{\"createdAt\":\"2025-03-24T11:49:41Z\",\"family\":\"qwen2\"},"
          "\"modelfs\":{\"type\":\"layers\",\"diffIds\":[]},\"config\":{\"paramSize\":\"8B\"}}",
@@ -423,7 +444,8 @@ static void test_foreign_artifacts(void **state)
         CLEANUP_BUF struct buf manifest = BUF_INIT(1 << 16), tar = BUF_INIT(1 << 16);
         CLEANUP_BUF struct buf json = BUF_INIT(1 << 16);
         struct oci_manifest x = {0};
-        struct oci_digest c = oci_digest_of(str_from(cases[i].config)), l = oci_digest_of(STR("weights"));
+        struct oci_digest c = oci_digest_of(str_from(cases[i].config)),
+                          l = oci_digest_of(STR("weights"));
         oci_manifest_set_config(&x, cases[i].config_type, &c, strlen(cases[i].config));
         struct oci_descriptor *d = oci_manifest_add_layer(&x, cases[i].layer_type, &l, 7);
         if (cases[i].path)

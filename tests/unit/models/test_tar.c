@@ -31,7 +31,10 @@ static int list(struct str data, size_t step, struct buf *out, struct error *err
     int r;
     tar_reader_init(&t, read_source, &s);
     while ((r = tar_next(&t, &e, err)) > 0) {
-        buf_printf(out, "%s%s:%llu=", e.name, e.type == TAR_DIR ? "/" : e.type == TAR_LINK ? "@" : "",
+        buf_printf(out, "%s%s:%llu=", e.name,
+                   e.type == TAR_DIR    ? "/"
+                   : e.type == TAR_LINK ? "@"
+                                        : "",
                    (unsigned long long)e.size);
         char p[7];
         ssize_t n;
@@ -148,11 +151,11 @@ static void test_read__hostile(void **state)
         size_t n;
         bool keep_checksum;
     } cases[] = {
-        {148, "77777\0 ", 7, true},                                  /* wrong checksum */
-        {124, "9999999999", 10, false},                              /* no octal number */
-        {124, "\x80\x01\0\0\0\0\0\0\0\0\0\0", 12, false},            /* beyond 64 bits */
+        {148, "77777\0 ", 7, true},                                           /* wrong checksum */
+        {124, "9999999999", 10, false},                                       /* no octal number */
+        {124, "\x80\x01\0\0\0\0\0\0\0\0\0\0", 12, false},                     /* beyond 64 bits */
         {124, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 12, false}, /* negative */
-        {124, "\x80\0\0\0\0\x7f\xff\xff\xff\xff\xff\xff", 12, false}, /* absurd */
+        {124, "\x80\0\0\0\0\x7f\xff\xff\xff\xff\xff\xff", 12, false},         /* absurd */
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct error err = ERROR_INIT;
@@ -167,9 +170,18 @@ static void test_read__hostile(void **state)
         assert_fails(list(buf_str(&tar), 512, &out, &err), ERR_CORRUPT, "not a valid tar archive");
     }
     static const char *const pax[] = {
-        "x", "99 path=a\n", "0 path=a\n", "9 path=a", "9 =aaaaa\n", "5 pat\n", "7 path=\n",
-        "-9 path=a\n", "18446744073709551615 path=a\n", "23 size=99999999999999\n99",
-        "26 GNU.sparse.major=1\n....", "30 size=9999999999999999999999\n",
+        "x",
+        "99 path=a\n",
+        "0 path=a\n",
+        "9 path=a",
+        "9 =aaaaa\n",
+        "5 pat\n",
+        "7 path=\n",
+        "-9 path=a\n",
+        "18446744073709551615 path=a\n",
+        "23 size=99999999999999\n99",
+        "26 GNU.sparse.major=1\n....",
+        "30 size=9999999999999999999999\n",
     };
     for (size_t i = 0; i < ARRAY_LEN(pax); i++) {
         struct error err = ERROR_INIT;
@@ -193,16 +205,16 @@ static void test_read__hostile(void **state)
     end(&tar);
     assert_fails(list(buf_str(&tar), 512, &out, &err), ERR_CORRUPT, "long name");
     free(text);
-    assert_fails(list(STR("this is a text file, not an archive at all"), 512, &out, &err), ERR_CORRUPT,
-                 "unexpected EOF");
+    assert_fails(list(STR("this is a text file, not an archive at all"), 512, &out, &err),
+                 ERR_CORRUPT, "unexpected EOF");
 }
 
 static void test_write__large_sizes(void **state)
 {
     (void)state;
     struct error err = ERROR_INIT;
-    static const uint64_t sizes[] = {0, 1, 511, 512, 8589934591u, 8589934592u, 99999999999u,
-                                     1125899906842624u};
+    static const uint64_t sizes[] = {0,           1,           511,          512,
+                                     8589934591u, 8589934592u, 99999999999u, 1125899906842624u};
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
         CLEANUP_BUF struct buf tar = BUF_INIT(1 << 20);
         tar_write_header(&tar, "big", TAR_FILE, sizes[i]);
@@ -220,10 +232,8 @@ static void test_write__large_sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read__own),
-        cmocka_unit_test(test_read__cut_off_anywhere),
-        cmocka_unit_test(test_read__extensions),
-        cmocka_unit_test(test_read__hostile),
+        cmocka_unit_test(test_read__own),          cmocka_unit_test(test_read__cut_off_anywhere),
+        cmocka_unit_test(test_read__extensions),   cmocka_unit_test(test_read__hostile),
         cmocka_unit_test(test_write__large_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,20 +20,32 @@ static void test_digest__parse(void **state)
     assert_ok(oci_digest_parse(STR("sha512:" HEX_A HEX_B), &d, &err));
     assert_string_equal(oci_digest_algorithm(&d), "sha512");
     static const char *const bad[] = {
-        "", "sha256:", HEX_A, "sha256:" HEX_A "0", "sha256:AAAA", "SHA256:" HEX_A, "sha256:../../../x",
-        "sha512:" HEX_A, "md5:00", "sha256:/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "",
+        "sha256:",
+        HEX_A,
+        "sha256:" HEX_A "0",
+        "sha256:AAAA",
+        "SHA256:" HEX_A,
+        "sha256:../../../x",
+        "sha512:" HEX_A,
+        "md5:00",
+        "sha256:/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_fails(oci_digest_parse(str_from(bad[i]), &d, &err), ERR_INVALID, "digest");
-    assert_fails(oci_digest_parse(STR("sha256:\0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
-                                  &d, &err), ERR_INVALID, "0-9 and a-f");
+    assert_fails(
+        oci_digest_parse(
+            STR("sha256:\0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), &d,
+            &err),
+        ERR_INVALID, "0-9 and a-f");
 }
 
 static void test_digest__of_bytes(void **state)
 {
     (void)state;
     struct oci_digest d = oci_digest_of(STR("abc"));
-    assert_string_equal(d.text, "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_string_equal(d.text,
+                        "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 static const char whole[] =
@@ -43,7 +55,8 @@ static const char whole[] =
     "\"layers\":[{\"mediaType\":\"application/vnd.docker.ai.gguf.v3\",\"size\":9007199254740993,"
     "\"digest\":\"sha256:" HEX_B "\",\"annotations\":{\"a\":\"\\u003cx\\u0026y\\u003e\","
     "\"org.cncf.model.filepath\":\"m.gguf\"}},"
-    "{\"mediaType\":\"application/vnd.docker.ai.license\",\"size\":0,\"digest\":\"sha256:" HEX_A "\"}]}";
+    "{\"mediaType\":\"application/vnd.docker.ai.license\",\"size\":0,\"digest\":\"sha256:" HEX_A
+    "\"}]}";
 
 static void test_manifest__round_trip(void **state)
 {
@@ -78,22 +91,27 @@ static void test_manifest__refuses(void **state)
         {"{\"schemaVersion\":1}", ERR_UNSUPPORTED, "schemaVersion"},
         {"{\"schemaVersion\":2}", ERR_CORRUPT, "config"},
         {"{\"schemaVersion\":2,\"manifests\":[]}", ERR_UNSUPPORTED, "list of manifests"},
-        {"{\"schemaVersion\":2,\"mediaType\":\"" OCI_TYPE_INDEX "\",\"config\":{}}", ERR_UNSUPPORTED,
-         "list of manifests"},
+        {"{\"schemaVersion\":2,\"mediaType\":\"" OCI_TYPE_INDEX "\",\"config\":{}}",
+         ERR_UNSUPPORTED, "list of manifests"},
         {"{\"schemaVersion\":2,\"mediaType\":\"text/html\"}", ERR_UNSUPPORTED, "not a manifest"},
         {"{\"schemaVersion\":2,\"config\":{\"size\":-1}}", ERR_CORRUPT, "size"},
         {"{\"schemaVersion\":2,\"config\":{\"size\":1e30}}", ERR_CORRUPT, "size"},
-        {"{\"schemaVersion\":2,\"config\":{\"size\":1,\"digest\":\"sha256:../x\"}}", ERR_CORRUPT, "digest"},
-        {"{\"schemaVersion\":2,\"config\":{\"size\":1,\"digest\":\"sha256:" HEX_A "\",\"mediaType\":7}}",
+        {"{\"schemaVersion\":2,\"config\":{\"size\":1,\"digest\":\"sha256:../x\"}}", ERR_CORRUPT,
+         "digest"},
+        {"{\"schemaVersion\":2,\"config\":{\"size\":1,\"digest\":\"sha256:" HEX_A
+         "\",\"mediaType\":7}}",
          ERR_CORRUPT, "mediaType"},
-        {"{\"schemaVersion\":2,\"config\":{\"size\":1,\"digest\":\"sha256:" HEX_A "\"}}", ERR_CORRUPT,
-         "layers"},
-        {"{\"schemaVersion\":2,\"config\":{\"size\":1,\"digest\":\"sha256:" HEX_A "\"},\"layers\":[7]}",
+        {"{\"schemaVersion\":2,\"config\":{\"size\":1,\"digest\":\"sha256:" HEX_A "\"}}",
+         ERR_CORRUPT, "layers"},
+        {"{\"schemaVersion\":2,\"config\":{\"size\":1,\"digest\":\"sha256:" HEX_A
+         "\"},\"layers\":[7]}",
          ERR_CORRUPT, "layer 1"},
         {"{\"schemaVersion\":2,\"config\":{\"size\":1,\"digest\":\"sha256:" HEX_A
-         "\",\"mediaType\":\"a\\u0000b\"},\"layers\":[]}", ERR_CORRUPT, "NUL"},
+         "\",\"mediaType\":\"a\\u0000b\"},\"layers\":[]}",
+         ERR_CORRUPT, "NUL"},
         {"{\"schemaVersion\":2,\"config\":{\"size\":1,\"digest\":\"sha256:" HEX_A
-         "\",\"annotations\":{\"a\":1}},\"layers\":[]}", ERR_CORRUPT, "annotation 'a'"},
+         "\",\"annotations\":{\"a\":1}},\"layers\":[]}",
+         ERR_CORRUPT, "annotation 'a'"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct error err = ERROR_INIT;
@@ -141,8 +159,9 @@ static void test_config_kind(void **state)
     enum oci_config_kind kind;
     assert_ok(oci_config_kind_of(OCI_TYPE_CONFIG_V02, &kind, &err));
     assert_int_equal(kind, OCI_CONFIG_V02);
-    assert_fails(oci_config_kind_of("application/vnd.docker.ai.model.config.v99.0+json", &kind, &err),
-                 ERR_UNSUPPORTED, "config.v99.0+json\" is not supported (supported: ");
+    assert_fails(
+        oci_config_kind_of("application/vnd.docker.ai.model.config.v99.0+json", &kind, &err),
+        ERR_UNSUPPORTED, "config.v99.0+json\" is not supported (supported: ");
     assert_true(strstr(err.msg, "- try upgrading: unsupported model config media type") != NULL);
 }
 
@@ -171,10 +190,12 @@ static void test_file_kind(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         assert_int_equal(oci_file_kind(str_from(cases[i].name)), cases[i].kind);
-    assert_int_equal(oci_layer_kind_of("application/vnd.cncf.model.weight.v1.raw", STR("a/mmproj.gguf")),
-                     OCI_LAYER_MMPROJ);
-    assert_int_equal(oci_layer_kind_of("application/vnd.cncf.model.weight.v1.gguf",
-                                       (struct str){NULL, 0}), OCI_LAYER_GGUF);
+    assert_int_equal(
+        oci_layer_kind_of("application/vnd.cncf.model.weight.v1.raw", STR("a/mmproj.gguf")),
+        OCI_LAYER_MMPROJ);
+    assert_int_equal(
+        oci_layer_kind_of("application/vnd.cncf.model.weight.v1.gguf", (struct str){NULL, 0}),
+        OCI_LAYER_GGUF);
     assert_int_equal(oci_layer_kind_of("text/plain", STR("a.gguf")), OCI_LAYER_OTHER);
 }
 

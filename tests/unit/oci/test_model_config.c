@@ -66,11 +66,13 @@ static void test_docker__metadata_of_other_types(void **state)
     struct error err = ERROR_INIT;
     struct oci_model_config c;
     assert_ok(oci_model_config_parse(
-        STR("{\"config\":{\"gguf\":{\"z\":1,\"b\":true,\"a\":\"x\\u0000y\"}}}"), OCI_CONFIG_V01, &c, &err));
+        STR("{\"config\":{\"gguf\":{\"z\":1,\"b\":true,\"a\":\"x\\u0000y\"}}}"), OCI_CONFIG_V01, &c,
+        &err));
     assert_str(oci_map_get(&c.gguf, "z"), "1");
     CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
     oci_model_config_write_inner(&c, &out);
-    assert_string_equal(buf_cstr(&out), "{\"gguf\":{\"a\":\"x\\u0000y\",\"b\":\"true\",\"z\":\"1\"}}");
+    assert_string_equal(buf_cstr(&out),
+                        "{\"gguf\":{\"a\":\"x\\u0000y\",\"b\":\"true\",\"z\":\"1\"}}");
     oci_model_config_release(&c);
 }
 
@@ -101,10 +103,12 @@ static void test_refuses(void **state)
     struct error err = ERROR_INIT;
     struct oci_model_config c;
     assert_fails(oci_model_config_parse(STR("{"), OCI_CONFIG_V01, &c, &err), ERR_CORRUPT, "JSON");
-    assert_fails(oci_model_config_parse(STR("[1]"), OCI_CONFIG_V01, &c, &err), ERR_CORRUPT, "object");
+    assert_fails(oci_model_config_parse(STR("[1]"), OCI_CONFIG_V01, &c, &err), ERR_CORRUPT,
+                 "object");
     char *big = xcalloc(1, OCI_CONFIG_MAX_BYTES + 1);
-    assert_fails(oci_model_config_parse(str_make(big, OCI_CONFIG_MAX_BYTES + 1), OCI_CONFIG_V01, &c, &err),
-                 ERR_TOO_LARGE, "at most");
+    assert_fails(
+        oci_model_config_parse(str_make(big, OCI_CONFIG_MAX_BYTES + 1), OCI_CONFIG_V01, &c, &err),
+        ERR_TOO_LARGE, "at most");
     free(big);
 }
 

@@ -78,8 +78,8 @@ static void test_parse__ids(void **state)
         {"354bf30d0aa3", OCI_REF_SHORT_ID, "354bf30d0aa3"},
         {"sha256:354bf30d0aa3", OCI_REF_SHORT_ID, "354bf30d0aa3"},
         {"sha256:354bf30d0aa3af41", OCI_REF_SHORT_ID, "354bf30d0aa3af41"},
-        {"354bf30d0aa3af41", OCI_REF_NAME, ""},  /* only 12 or 64 digits without the prefix */
-        {"354BF30D0AA3", OCI_REF_NAME, ""},      /* ids are lower case */
+        {"354bf30d0aa3af41", OCI_REF_NAME, ""}, /* only 12 or 64 digits without the prefix */
+        {"354BF30D0AA3", OCI_REF_NAME, ""},     /* ids are lower case */
         {"354bf30d0aa", OCI_REF_NAME, ""},
         {HEX64, OCI_REF_ID, ""},
     };

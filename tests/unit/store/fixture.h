@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Stores for tests: a temporary root, small models, and a store as a Docker Model Runner leaves it. */
+ * Stores for tests: a temporary root, small models, and a store as a Docker Model Runner leaves it.
+ */
 #ifndef TESTS_UNIT_STORE_FIXTURE_H
 #define TESTS_UNIT_STORE_FIXTURE_H
 
 #include "store/store.h"
 
 struct fixture {
-    char root[64]; /* a new directory */
+    char root[64];      /* a new directory */
     char store_dir[80]; /* root/models, not there yet */
 };
 
-/* For cmocka's setup and teardown: *state is a struct fixture. In memory where there is such a place,
- * because these tests sync a lot; or on a disk, where each sync takes a while, so that processes get
- * into each other's way. */
+/* For cmocka's setup and teardown: *state is a struct fixture. In memory where there is such a
+ * place, because these tests sync a lot; or on a disk, where each sync takes a while, so that
+ * processes get into each other's way. */
 int fixture_setup(void **state);
 int fixture_setup_on_disk(void **state);
 int fixture_teardown(void **state);

@@ -11,7 +11,8 @@
 #include "fixture.h"
 #include "store/bundle.h"
 
-static void add_layer(struct oci_manifest *m, const char *type, const char *content, const char *path)
+static void add_layer(struct oci_manifest *m, const char *type, const char *content,
+                      const char *path)
 {
     struct oci_digest d = oci_digest_of(str_from(content));
     struct oci_descriptor *l = oci_manifest_add_layer(m, type, &d, strlen(content));
@@ -44,8 +45,9 @@ static void test_plan__v01(void **state)
     add_layer(&m, "text/plain", "x", "x");
     assert_plan(&m, OCI_CONFIG_V01, "model.gguf template.jinja model.mmproj sub/config.json");
     add_layer(&m, OCI_TYPE_GGUF, "b", NULL);
-    assert_plan(&m, OCI_CONFIG_V01, "model-00001-of-00002.gguf template.jinja model.mmproj "
-                                    "sub/config.json model-00002-of-00002.gguf");
+    assert_plan(&m, OCI_CONFIG_V01,
+                "model-00001-of-00002.gguf template.jinja model.mmproj "
+                "sub/config.json model-00002-of-00002.gguf");
     oci_manifest_release(&m);
 }
 
@@ -70,8 +72,8 @@ static void test_plan__hostile_paths(void **state)
 {
     (void)state;
     static const char *const paths[] = {
-        "", "/etc/passwd", "..", "../x", "a/../../b", "a/..", "./a", "a//b", "a/", "a/.", ".",
-        "C:\\x", "a\\..\\b", "a\nb", "a\x7f",
+        "",   "/etc/passwd", "..", "../x",  "a/../../b", "a/..", "./a",   "a//b",
+        "a/", "a/.",         ".",  "C:\\x", "a\\..\\b",  "a\nb", "a\x7f",
     };
     for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
         struct error err = ERROR_INIT;

@@ -50,8 +50,8 @@ static const struct store_model *find(const struct store_index *idx, const char 
     return m;
 }
 
-static int remove_named(struct store *s, const char *name, unsigned flags, struct store_removal *ret,
-                        struct error *err)
+static int remove_named(struct store *s, const char *name, unsigned flags,
+                        struct store_removal *ret, struct error *err)
 {
     struct oci_reference ref;
     int r = oci_reference_parse(str_from(name), NULL, &ref, err);
@@ -144,8 +144,8 @@ static void test_layout__made_by_dmr(void **state)
     assert_ok(store_index_get(s, &idx, &err));
     assert_int_equal(idx->n_models, 2);
     assert_int_equal(idx->models[1].n_tags, 0);
-    static const char *const names[] = {"old", "ai/old", "docker.io/ai/old:latest", "older:v1",
-                                        "hf.co/org/m:Q4", "huggingface.co/org/m:Q4"};
+    static const char *const names[] = {"old",      "ai/old",         "docker.io/ai/old:latest",
+                                        "older:v1", "hf.co/org/m:Q4", "huggingface.co/org/m:Q4"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         assert_non_null(find(idx, names[i]));
     assert_null(find(idx, "old:v2"));
@@ -205,11 +205,18 @@ static void test_index__damaged(void **state)
     struct error err = ERROR_INIT;
     struct store *s = open_store(f);
     static const char *const texts[] = {
-        "", "{", "[]", "{\"models\":7}", "{\"models\":[{}]}", "{\"models\":[{\"id\":\"../x\"}]}",
+        "",
+        "{",
+        "[]",
+        "{\"models\":7}",
+        "{\"models\":[{}]}",
+        "{\"models\":[{\"id\":\"../x\"}]}",
         "{\"models\":[{\"id\":\"sha256:x\"}]}",
-        "{\"models\":[{\"id\":\"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\","
+        "{\"models\":[{\"id\":\"sha256:"
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\","
         "\"files\":[\"sha256:../../x\"]}]}",
-        "{\"models\":[{\"id\":\"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\","
+        "{\"models\":[{\"id\":\"sha256:"
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\","
         "\"tags\":[7]}]}",
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
@@ -226,7 +233,10 @@ static void test_index__damaged(void **state)
     assert_int_equal(fixture_count(f->store_dir, "blobs/sha256"), 0);
     /* A store that lost its index is not cleaned away. */
     fixture_write(f->store_dir, "models.json", "{\"models\":[]}");
-    fixture_write(f->store_dir, "blobs/sha256/" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "x");
+    fixture_write(f->store_dir,
+                  "blobs/sha256/"
+                  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                  "x");
     CLEANUP_FREE char *path = path_join(f->store_dir, "models.json");
     assert_int_equal(unlink(path), 0);
     uint64_t freed;
@@ -326,7 +336,8 @@ static void test_publish__a_local_file(void **state)
     assert_ok(store_begin(s, &t, &err));
     assert_fails(store_txn_add_file(t, path, &other, 7, NULL, NULL, &err), ERR_CONFLICT, "changed");
     assert_fails(store_txn_add_file(t, path, &layer, 6, NULL, NULL, &err), ERR_CONFLICT, "changed");
-    assert_fails(store_txn_add_file(t, "/nowhere", &layer, 7, NULL, NULL, &err), ERR_NOT_FOUND, "nowhere");
+    assert_fails(store_txn_add_file(t, "/nowhere", &layer, 7, NULL, NULL, &err), ERR_NOT_FOUND,
+                 "nowhere");
     assert_ok(store_txn_add_file(t, path, &layer, 7, NULL, NULL, &err));
     CLEANUP_BUF struct buf config = BUF_INIT(1 << 16);
     CLEANUP_BUF struct buf manifest = BUF_INIT(1 << 16);
@@ -450,9 +461,10 @@ static void test_remove__table(void **state)
         int r = remove_named(s, name, cases[i].flags, &done, &err);
         assert_int_equal(r, -(int)cases[i].code);
         if (cases[i].code == ERR_CONFLICT) {
-            CLEANUP_FREE char *want =
-                xasprintf("unable to delete \"%s\" (must be forced) due to multiple tag references: "
-                          "resource conflict", name);
+            CLEANUP_FREE char *want = xasprintf(
+                "unable to delete \"%s\" (must be forced) due to multiple tag references: "
+                "resource conflict",
+                name);
             assert_string_equal(err.msg, want);
         }
         assert_int_equal(done.deleted, cases[i].deleted);
@@ -503,8 +515,10 @@ static void test_find__ambiguous_short_id(void **state)
     struct fixture *f = *state;
     struct error err = ERROR_INIT;
     struct store *s = open_store(f);
-    fixture_write(f->store_dir, "models.json",
-        "{\"models\":[{\"id\":\"sha256:aaaaaaaaaaaa0000000000000000000000000000000000000000000000000000\"},"
+    fixture_write(
+        f->store_dir, "models.json",
+        "{\"models\":[{\"id\":\"sha256:"
+        "aaaaaaaaaaaa0000000000000000000000000000000000000000000000000000\"},"
         "{\"id\":\"sha256:aaaaaaaaaaaa1111111111111111111111111111111111111111111111111111\","
         "\"tags\":[\"docker.io/ai/bbbbbbbbbbbb:latest\"]}]}");
     CLEANUP_INDEX const struct store_index *idx = NULL;
@@ -703,8 +717,9 @@ static void test_many_models(void **state)
     CLEANUP_BUF struct buf text = BUF_INIT(16 << 20);
     buf_append_c(&text, "{\"models\":[");
     for (int i = 0; i < 2000; i++)
-        buf_printf(&text, "%s{\"id\":\"sha256:%064d\",\"tags\":[\"docker.io/ai/m%d:latest\"],"
-                          "\"files\":[\"sha256:%064d\",\"sha256:%064d\"]}",
+        buf_printf(&text,
+                   "%s{\"id\":\"sha256:%064d\",\"tags\":[\"docker.io/ai/m%d:latest\"],"
+                   "\"files\":[\"sha256:%064d\",\"sha256:%064d\"]}",
                    i ? "," : "", i, i, i, i + 1);
     buf_append_c(&text, "]}");
     struct store *s = open_store(f);
