@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Fuzzes what happens to the body of a completion request before a model is needed: JSON, sampling
- * parameters, messages, tools, the chat template, stop strings. The first byte cuts the text that the
- * stop strings of the body are looked for in. */
+ * parameters, messages, tools, the chat template, stop strings. The first byte cuts the text that
+ * the stop strings of the body are looked for in. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

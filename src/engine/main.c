@@ -5,6 +5,8 @@
 #include "base/opt.h"
 #include "engine/verbs/verbs.h"
 
+/* The columns of the examples matter more than those of this file. */
+/* clang-format off */
 static const struct command commands[] = {
     {
         .name = "serve",
@@ -111,6 +113,7 @@ static const struct command commands[] = {
     },
     COMMAND_END,
 };
+/* clang-format on */
 
 const struct program model_engine_program = {
     .name = "model-engine",
@@ -121,14 +124,14 @@ const struct program model_engine_program = {
         "The built-in engine of Docker Model Runner. The daemon, model-runner, starts one process\n"
         "of it per loaded model and talks to it over HTTP on a Unix socket; it can as well be run\n"
         "by hand. The verbs tokenize, render and eval are for people who build and check the\n"
-        "engine: they read JSON lines from standard input, answer each line with exactly one line,\n"
+        "engine: they read JSON lines from standard input, answer each line with exactly one "
+        "line,\n"
         "flushed, and report trouble with a line as {\"error\":\"...\"} on its answer line.",
     .commands = commands,
-    .man_extra =
-        ".SH ENVIRONMENT\n"
-        ".TP\n.B MR_CPU\nuse no better instructions than these: scalar, avx2, avx512\n"
-        ".SH EXIT STATUS\n0 on success, 1 on an error, 130 when interrupted.\n"
-        ".SH SEE ALSO\n.BR model-runner (1),\n.BR docker-model (1)\n",
+    .man_extra = ".SH ENVIRONMENT\n"
+                 ".TP\n.B MR_CPU\nuse no better instructions than these: scalar, avx2, avx512\n"
+                 ".SH EXIT STATUS\n0 on success, 1 on an error, 130 when interrupted.\n"
+                 ".SH SEE ALSO\n.BR model-runner (1),\n.BR docker-model (1)\n",
 };
 
 int main(int argc, char **argv)

@@ -2,11 +2,12 @@
  *
  * The sandbox on Linux: no_new_privs and a seccomp filter for all threads.
  *
- * The filter is a list of what is denied; everything else is allowed. A list of what is allowed would
- * be tighter but breaks with every new libc; what a hostile file could want, the network, other
- * programs, other processes, the file system, is a short list. Denied calls fail with EPERM, so that
- * code that can do without goes on. Three get ENOSYS, as they hide their flags behind a pointer the
- * filter cannot follow, and libc knows how to do without them: clone3, openat2, io_uring.
+ * The filter is a list of what is denied; everything else is allowed. A list of what is allowed
+ * would be tighter but breaks with every new libc; what a hostile file could want, the network,
+ * other programs, other processes, the file system, is a short list. Denied calls fail with EPERM,
+ * so that code that can do without goes on. Three get ENOSYS, as they hide their flags behind a
+ * pointer the filter cannot follow, and libc knows how to do without them: clone3, openat2,
+ * io_uring.
  *
  *     load arch    other than ours                → kill
  *     load nr      x32 (bit 30 on x86-64)         → EPERM
@@ -56,6 +57,7 @@ struct denied {
     uint32_t errnum;
 };
 
+/* clang-format off */
 #define DENY(name) {(uint32_t)SYS_##name, EPERM}
 
 static const struct denied denied[] = {
@@ -92,16 +94,19 @@ static const struct denied denied[] = {
     DENY(keyctl), DENY(init_module), DENY(finit_module), DENY(delete_module), DENY(kexec_load),
     DENY(swapon), DENY(swapoff), DENY(reboot), DENY(quotactl), DENY(acct), DENY(fanotify_init),
 };
+/* clang-format on */
 
-enum { WRITE_FLAGS = O_ACCMODE | O_CREAT | O_TRUNC }; /* O_RDONLY is 0; O_TMPFILE includes writing */
+/* O_TMPFILE needs one of the writing modes. */
+enum { WRITE_FLAGS = O_ACCMODE | O_CREAT | O_TRUNC };
 _Static_assert(O_RDONLY == 0, "reading is the absence of the other flags");
 
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, field))
+#define LOAD(field) \
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, field))
 /* The low half of an argument; both systems are little-endian. */
 #define LOAD_ARG(i) \
     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(offsetof(struct seccomp_data, args) + 8 * (i)))
 #define RETURN(what) BPF_STMT(BPF_RET | BPF_K, (what))
-#define FAIL(errnum) (SECCOMP_RET_ERRNO | ((uint32_t)(errnum) & SECCOMP_RET_DATA))
+#define FAIL(errnum) (SECCOMP_RET_ERRNO | ((uint32_t)(errnum)&SECCOMP_RET_DATA))
 
 enum { HEAD = 6, TAIL = 16 };
 
@@ -110,15 +115,16 @@ static void put(struct sock_filter *f, size_t *n, struct sock_filter what)
     f[(*n)++] = what;
 }
 
-/* For call `nr`: EPERM if argument `arg` has any bit of `mask` set (or, inverted, has not). Leaves the
- * call's number loaded for what follows. */
-static void put_flag_check(struct sock_filter *f, size_t *n, uint32_t nr, unsigned arg, uint32_t mask,
-                           bool deny_if_set)
+/* For call `nr`: EPERM if argument `arg` has any bit of `mask` set (or, inverted, has not). Leaves
+ * the call's number loaded for what follows. */
+static void put_flag_check(struct sock_filter *f, size_t *n, uint32_t nr, unsigned arg,
+                           uint32_t mask, bool deny_if_set)
 {
     put(f, n, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 4));
     put(f, n, (struct sock_filter)LOAD_ARG(arg));
-    put(f, n, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, mask, deny_if_set ? 0 : 1,
-                                           deny_if_set ? 1 : 0));
+    put(f, n,
+        (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, mask, deny_if_set ? 0 : 1,
+                                     deny_if_set ? 1 : 0));
     put(f, n, (struct sock_filter)RETURN(FAIL(EPERM)));
     put(f, n, (struct sock_filter)RETURN(SECCOMP_RET_ALLOW));
 }

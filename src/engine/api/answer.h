@@ -26,13 +26,13 @@ struct answer_choice {
 struct answer {
     bool chat;
     bool logprobs;
-    char id[48];     /* "chatcmpl-…", "cmpl-…" */
+    char id[48]; /* "chatcmpl-…", "cmpl-…" */
     int64_t created;
-    struct str model;        /* borrowed */
+    struct str model; /* borrowed */
     uint64_t seed;
     const struct tokenizer *tokenizer;
-    uint32_t n_prompts, n;   /* prompts, choices for each */
-    const struct str *echo;  /* [n_prompts] put in front of each text; NULL = none */
+    uint32_t n_prompts, n;         /* prompts, choices for each */
+    const struct str *echo;        /* [n_prompts] put in front of each text; NULL = none */
     struct answer_choice *choices; /* [n_prompts * n] */
 };
 

@@ -60,7 +60,8 @@ void chat_template_free(struct chat_template *t)
 
 int chat_prompt_parse(const struct json *body, struct chat_prompt *ret, struct error *err)
 {
-    *ret = (struct chat_prompt){.messages = js_get(body, "messages"), .add_generation_prompt = true};
+    *ret =
+        (struct chat_prompt){.messages = js_get(body, "messages"), .add_generation_prompt = true};
     int r = js_want_bool(body, "add_generation_prompt", &ret->add_generation_prompt, err);
     const struct json *tools = js_get(body, "tools"), *choice = js_get(body, "tool_choice");
     if (r == 0)
@@ -72,8 +73,9 @@ int chat_prompt_parse(const struct json *body, struct chat_prompt *ret, struct e
     if (str_eq_c(js_to_str(choice), "none"))
         ret->tools = NULL;
     else if (!js_is(choice, JS_NULL) && !str_eq_c(js_to_str(choice), "auto"))
-        return error_set(err, ERR_UNSUPPORTED,
-                         "'tool_choice' other than 'auto' and 'none' is not supported by this engine");
+        return error_set(
+            err, ERR_UNSUPPORTED,
+            "'tool_choice' other than 'auto' and 'none' is not supported by this engine");
 
     ret->kwargs = js_get(body, "chat_template_kwargs");
     if (!js_is(ret->kwargs, JS_NULL) && !js_is(ret->kwargs, JS_OBJECT))
@@ -122,8 +124,8 @@ static bool has_tool_calls(const struct json *messages)
     return false;
 }
 
-int chat_template_render(const struct chat_template *t, const struct chat_prompt *p, struct buf *out,
-                         struct error *err)
+int chat_template_render(const struct chat_template *t, const struct chat_prompt *p,
+                         struct buf *out, struct error *err)
 {
     size_t start = out->len;
     bool raised = false;

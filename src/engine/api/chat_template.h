@@ -6,8 +6,8 @@
  * the model (and `tokenizer.chat_template.tool_use`, taken instead when a request has tools); else
  * ChatML, the most common form, which a model without a template may or may not understand.
  *
- * What a template sees: messages, tools (none without any), documents (none), add_generation_prompt,
- * bos_token, eos_token, and the request's chat_template_kwargs. */
+ * What a template sees: messages, tools (none without any), documents (none),
+ * add_generation_prompt, bos_token, eos_token, and the request's chat_template_kwargs. */
 #ifndef ENGINE_API_CHAT_TEMPLATE_H
 #define ENGINE_API_CHAT_TEMPLATE_H
 
@@ -28,9 +28,9 @@ struct chat_template {
 };
 
 struct chat_template_sources {
-    const char *file;     /* NULL = none */
-    struct str plain;     /* from the model; empty = none */
-    struct str tool_use;  /* likewise */
+    const char *file;    /* NULL = none */
+    struct str plain;    /* from the model; empty = none */
+    struct str tool_use; /* likewise */
     struct str bos, eos;
 };
 
@@ -53,7 +53,7 @@ enum { CHAT_TEXT_MAX = 256 << 20 };
 
 /* Appends the prompt's text to out. Messages that are wrong, and those that the template itself
  * refuses, are ERR_INVALID. */
-int chat_template_render(const struct chat_template *t, const struct chat_prompt *p, struct buf *out,
-                         struct error *err);
+int chat_template_render(const struct chat_template *t, const struct chat_prompt *p,
+                         struct buf *out, struct error *err);
 
 #endif

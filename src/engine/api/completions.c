@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * POST /v1/chat/completions and /v1/completions: from a body to a generation, and from its events to
- * a whole answer or a stream.
+ * POST /v1/chat/completions and /v1/completions: from a body to a generation, and from its events
+ * to a whole answer or a stream.
  *
  *     body ─ params, prompts ─► job ─ batcher_submit ─► events ─┬─ answer_whole ─► JSON
  *                                                               └─ chunks ───────► SSE
@@ -66,8 +66,8 @@ static bool refuse_overflow(struct http_request *req, const struct service *s,
 static struct json *event_error_json(const struct error *err, int *ret_status)
 {
     *ret_status = api_engine_error_status(err);
-    return api_error_json(*ret_status, *ret_status == 500 ? "server_error" : errc_openai_type(err->code),
-                          err->msg);
+    return api_error_json(
+        *ret_status, *ret_status == 500 ? "server_error" : errc_openai_type(err->code), err->msg);
 }
 
 /* ---- a whole answer ---- */
@@ -115,8 +115,8 @@ static void put_text(struct job *j, const struct generation_event *e, struct buf
                                              j->answer.echo[e->choice / j->answer.n], NULL));
     }
     if (e->kind == EVENT_TEXT)
-        put_chunk(out, answer_chunk_text(&j->answer, e->choice, e->text,
-                                         answer_logprobs(&j->answer, e)));
+        put_chunk(
+            out, answer_chunk_text(&j->answer, e->choice, e->text, answer_logprobs(&j->answer, e)));
 }
 
 /* The end of a choice; behind the last one's the end of the stream. */

@@ -20,16 +20,16 @@ static int join_parts(const struct json *parts, size_t at, struct buf *out, stru
                              at, i);
         if (str_eq_c(type, "input_audio"))
             return error_set(err, ERR_INVALID,
-                             "messages[%zu].content[%zu] is audio, but this model has no hearing", at,
-                             i);
+                             "messages[%zu].content[%zu] is audio, but this model has no hearing",
+                             at, i);
         if (!str_eq_c(type, "text"))
             return error_set(err, ERR_INVALID,
-                             "messages[%zu].content[%zu].type is '%.*s', only 'text' is supported", at,
-                             i, STR_ARG(type));
+                             "messages[%zu].content[%zu].type is '%.*s', only 'text' is supported",
+                             at, i, STR_ARG(type));
         struct str text = js_get_str(part, "text");
         if (!text.ptr)
-            return error_set(err, ERR_INVALID, "messages[%zu].content[%zu].text must be a string", at,
-                             i);
+            return error_set(err, ERR_INVALID, "messages[%zu].content[%zu].text must be a string",
+                             at, i);
         if (i > 0)
             buf_push(out, '\n');
         buf_append(out, text);
@@ -96,7 +96,8 @@ static int normalise_message(const struct json *from, size_t at, unsigned flags,
         return error_set(err, ERR_INVALID, "messages[%zu] must be an object, not %s", at,
                          js_type_name(from));
     if (js_get_str(from, "role").len == 0)
-        return error_set(err, ERR_INVALID, "messages[%zu].role must be a string such as 'user'", at);
+        return error_set(err, ERR_INVALID, "messages[%zu].role must be a string such as 'user'",
+                         at);
     int r = normalise_content(from, at, to, err);
     if (r == 0)
         r = normalise_tool_calls(to, at, flags, err);

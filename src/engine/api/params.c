@@ -207,11 +207,12 @@ static bool asks_for(const struct json *v)
 /* What would change the answer must not be left out in silence. */
 static int refuse_unsupported(const struct json *body, struct error *err)
 {
-    static const char *const fields[] = {"grammar", "json_schema", "functions", "function_call",
-                                         "audio", "lora", "dynatemp_range"};
+    static const char *const fields[] = {"grammar", "json_schema", "functions",     "function_call",
+                                         "audio",   "lora",        "dynatemp_range"};
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
         if (asks_for(js_get(body, fields[i])) && js_get_real(body, fields[i], 1) > 0)
-            return error_set(err, ERR_UNSUPPORTED, "'%s' is not supported by this engine", fields[i]);
+            return error_set(err, ERR_UNSUPPORTED, "'%s' is not supported by this engine",
+                             fields[i]);
 
     const struct json *format = js_get(body, "response_format");
     if (!js_is(format, JS_NULL)) {
@@ -219,10 +220,11 @@ static int refuse_unsupported(const struct json *body, struct error *err)
         if (!type.ptr)
             return error_set(err, ERR_INVALID, "'response_format' must be an object with a 'type'");
         if (!str_eq_c(type, "text"))
-            return error_set(err, ERR_UNSUPPORTED,
-                             "'response_format' of type '%.*s' is not supported by this engine, only "
-                             "'text' is",
-                             STR_ARG(type));
+            return error_set(
+                err, ERR_UNSUPPORTED,
+                "'response_format' of type '%.*s' is not supported by this engine, only "
+                "'text' is",
+                STR_ARG(type));
     }
 
     int64_t mirostat = 0, best_of = 1;
@@ -232,7 +234,8 @@ static int refuse_unsupported(const struct json *body, struct error *err)
     if (r == 0 && mirostat > 0)
         r = error_set(err, ERR_UNSUPPORTED, "'mirostat' is not supported by this engine");
     if (r == 0 && best_of > js_get_int(body, "n", 1))
-        r = error_set(err, ERR_UNSUPPORTED, "'best_of' larger than 'n' is not supported by this engine");
+        r = error_set(err, ERR_UNSUPPORTED,
+                      "'best_of' larger than 'n' is not supported by this engine");
     return r;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The fields that chat and text completions have in common: sampling, limits, stop strings, the form
- * of the answer. Names and defaults are OpenAI's and llama-server's.
+ * The fields that chat and text completions have in common: sampling, limits, stop strings, the
+ * form of the answer. Names and defaults are OpenAI's and llama-server's.
  *
  * A field of the wrong type or out of range is ERR_INVALID and named; one that asks for something
  * this engine cannot do is ERR_UNSUPPORTED and named; unknown fields are ignored. */
@@ -24,13 +24,13 @@ struct params {
     struct logit_bias *bias;  /* what sampling.bias points to */
     struct str *stops;        /* [n_stops] borrowed from the body */
     size_t n_stops;
-    int64_t n_predict;        /* -1 = until the context is full */
+    int64_t n_predict; /* -1 = until the context is full */
     uint32_t n;
     bool stream, include_usage;
     bool cache_prompt;
     bool logprobs;
     uint32_t n_top_logprobs;
-    struct str model;         /* borrowed; {NULL, 0} if absent */
+    struct str model; /* borrowed; {NULL, 0} if absent */
 };
 
 enum params_dialect { PARAMS_CHAT, PARAMS_TEXT };

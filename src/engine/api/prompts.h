@@ -15,7 +15,7 @@ enum { PROMPTS_MAX = 64 };
 struct prompts {
     struct prompt *items; /* [n] */
     uint32_t n;
-    struct str *echo;     /* [n] texts of the prompts if they are to be repeated, else NULL */
+    struct str *echo;         /* [n] texts of the prompts if they are to be repeated, else NULL */
     struct token_list *lists; /* [n] what items point to */
     struct buf *texts;        /* [n] what echo points to */
 };

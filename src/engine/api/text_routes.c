@@ -42,8 +42,8 @@ static int detokenize(const struct json *body, const struct service *s, struct j
     for (size_t i = 0; i < js_len(list); i++) {
         int64_t id = js_to_int(js_at(list, i), -1);
         if (id < 0 || id >= (int64_t)s->lm->n_vocab)
-            return error_set(err, ERR_INVALID,
-                             "'tokens[%zu]' must be a whole number from 0 to %u", i, s->lm->n_vocab - 1);
+            return error_set(err, ERR_INVALID, "'tokens[%zu]' must be a whole number from 0 to %u",
+                             i, s->lm->n_vocab - 1);
         token_list_push(&ids, (int32_t)id);
     }
     CLEANUP_BUF struct buf text = BUF_INIT(CHAT_TEXT_MAX);

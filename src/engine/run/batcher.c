@@ -11,8 +11,8 @@
  * ids[0..n_ids) are the tokens known, the cache holds the first n_past of them. While it decodes, a
  * slot has exactly one token that is not in the cache: the one sampled last.
  *
- * Locks: `lock` guards what handler threads and the batcher thread share; it is never held while the
- * model computes, nor together with a generation's own lock. */
+ * Locks: `lock` guards what handler threads and the batcher thread share; it is never held while
+ * the model computes, nor together with a generation's own lock. */
 #include "engine/run/batcher.h"
 
 #include <assert.h>
@@ -55,12 +55,12 @@ struct batcher {
     uint64_t n_starts;
     struct generation *waiting, **waiting_end; /* some of their sequences have no slot yet */
     struct candidates candidates;
-    float *logits;              /* [n_parallel][n_vocab] */
-    int32_t *batch_ids;         /* [step_tokens + n_parallel] */
-    struct batch_seq *seqs;     /* [n_parallel] */
-    int32_t *out_rows;          /* [n_parallel] */
-    struct slot **batch_slots;  /* [n_parallel] of each batch_seq */
-    double prefill_token_ns;    /* moving average; 0 = not known yet */
+    float *logits;             /* [n_parallel][n_vocab] */
+    int32_t *batch_ids;        /* [step_tokens + n_parallel] */
+    struct batch_seq *seqs;    /* [n_parallel] */
+    int32_t *out_rows;         /* [n_parallel] */
+    struct slot **batch_slots; /* [n_parallel] of each batch_seq */
+    double prefill_token_ns;   /* moving average; 0 = not known yet */
 
     pthread_mutex_t lock;
     pthread_cond_t work;
@@ -98,7 +98,8 @@ int batcher_submit(struct batcher *b, const struct generation_request *req, stru
     if (b->stop) {
         r = error_set(err, ERR_UNAVAILABLE, "the engine is shutting down");
     } else if (b->n_queued >= b->queue_max) {
-        r = error_set(err, ERR_BUSY, "%u requests are waiting already, try again later", b->n_queued);
+        r = error_set(err, ERR_BUSY, "%u requests are waiting already, try again later",
+                      b->n_queued);
     } else {
         atomic_fetch_add(&g->refs, 1); /* the batcher's */
         g->number = ++b->n_numbers;
@@ -546,8 +547,8 @@ static void run_step(struct batcher *b, struct step *step)
     struct error err = ERROR_INIT;
     int64_t start = clock_mono_ns();
     int r = cancel ? -ERR_CANCELED
-                   : model_eval(b->lm->model, b->cache.kv, &step->batch, b->logits,
-                                &b->step_cancel, &err);
+                   : model_eval(b->lm->model, b->cache.kv, &step->batch, b->logits, &b->step_cancel,
+                                &err);
 
     pthread_mutex_lock(&b->lock);
     b->step_owner = NULL;

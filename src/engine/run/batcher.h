@@ -44,8 +44,8 @@ struct batcher;
 struct generation;
 
 enum {
-    PARALLEL_MAX = 64,    /* sequences at a time */
-    CHOICES_MAX = 64,     /* sequences of one request: prompts times choices */
+    PARALLEL_MAX = 64, /* sequences at a time */
+    CHOICES_MAX = 64,  /* sequences of one request: prompts times choices */
     TOP_LOGPROBS_MAX = 20,
     CTX_SIZE_MAX = 1 << 24,
 };
@@ -86,9 +86,12 @@ struct generation_request {
     bool logprobs;
     uint32_t n_top_logprobs; /* with logprobs: 0..TOP_LOGPROBS_MAX likeliest tokens each */
 };
-#define GENERATION_REQUEST_INIT                                                        \
-    ((struct generation_request){.n_prompts = 1, .n_choices = 1, .n_predict = -1,      \
-                                 .sampling = SAMPLING_DEFAULT, .cache_prompt = true})
+#define GENERATION_REQUEST_INIT                                \
+    ((struct generation_request){.n_prompts = 1,               \
+                                 .n_choices = 1,               \
+                                 .n_predict = -1,              \
+                                 .sampling = SAMPLING_DEFAULT, \
+                                 .cache_prompt = true})
 
 /* Everything is copied. ERR_INVALID for what is out of range, ERR_BUSY when the queue is full. */
 int batcher_submit(struct batcher *b, const struct generation_request *req, struct generation **ret,
@@ -124,8 +127,8 @@ struct generation_stats {
 
 struct generation_event {
     enum event_kind kind;
-    uint32_t choice; /* prompt index * n_choices + choice */
-    struct str text; /* whole UTF-8 characters */
+    uint32_t choice;           /* prompt index * n_choices + choice */
+    struct str text;           /* whole UTF-8 characters */
     struct token_info *tokens; /* [n_tokens] */
     size_t n_tokens;
     enum finish_reason reason;
@@ -150,9 +153,9 @@ void generation_free(struct generation *g);
 
 struct slot_info {
     bool busy;
-    uint64_t request;     /* number of the request, from 1 */
+    uint64_t request; /* number of the request, from 1 */
     uint32_t n_prompt;
-    uint32_t n_past;      /* tokens in the cache */
+    uint32_t n_past; /* tokens in the cache */
     uint32_t n_predicted;
 };
 

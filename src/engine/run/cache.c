@@ -113,8 +113,8 @@ void cache_seq_commit(struct cache *c, struct cache_seq *s, const int32_t *ids, 
         return;
     while ((s->n_entered + 1) * KV_PAGE_TOKENS <= n) {
         uint32_t i = s->n_entered++;
-        s->node = prefix_tree_put(c->tree, s->node, ids + (size_t)i * KV_PAGE_TOKENS, KV_PAGE_TOKENS,
-                                  &s->pages[i]);
+        s->node = prefix_tree_put(c->tree, s->node, ids + (size_t)i * KV_PAGE_TOKENS,
+                                  KV_PAGE_TOKENS, &s->pages[i]);
     }
 }
 

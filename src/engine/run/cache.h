@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The KV cache of all sequences: one pool of pages on the backend, a table of pages per sequence, and
- * the prefix tree that lets sequences share what they have in common.
+ * The KV cache of all sequences: one pool of pages on the backend, a table of pages per sequence,
+ * and the prefix tree that lets sequences share what they have in common.
  *
  *     n_past = cache_seq_begin(c, &s, ids, n, true);       // pages found in the tree
  *     cache_seq_reserve(c, &s, n_past + 20)                // pages for the next 20 tokens
@@ -42,16 +42,16 @@ void cache_release(struct cache *c); /* a zeroed one is fine */
 struct cache_seq {
     int32_t *pages; /* [n_pages], capacity cache.seq_pages */
     uint32_t n_pages;
-    bool share;                   /* look into the tree, enter pages into it */
-    uint32_t n_entered;           /* pages that stand in the tree */
-    struct prefix_node *node;     /* of the last one of these */
+    bool share;               /* look into the tree, enter pages into it */
+    uint32_t n_entered;       /* pages that stand in the tree */
+    struct prefix_node *node; /* of the last one of these */
 };
 
 int cache_seq_init(struct cache *c, struct cache_seq *s, struct error *err);
 void cache_seq_release(struct cache_seq *s);
 
-/* Starts a sequence with the prompt ids[0..n). Returns how many tokens the cache holds already; less
- * than n, as the last one must be computed for its logits. */
+/* Starts a sequence with the prompt ids[0..n). Returns how many tokens the cache holds already;
+ * less than n, as the last one must be computed for its logits. */
 uint32_t cache_seq_begin(struct cache *c, struct cache_seq *s, const int32_t *ids, uint32_t n,
                          bool share);
 

@@ -42,7 +42,7 @@ struct generation {
     bool *started;                     /* [n_choices] has, or had, a slot */
     uint32_t n_started, n_finished;
     bool failed;
-    struct generation *next;           /* in the queue of waiting requests */
+    struct generation *next; /* in the queue of waiting requests */
 
     pthread_mutex_t lock;
     pthread_cond_t cond;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A language model ready to be used: the model, its tokenizer, and the facts about both that the API
- * shows.
+ * A language model ready to be used: the model, its tokenizer, and the facts about both that the
+ * API shows.
  *
  *     struct lm *lm;
  *     lm_open("m.gguf", &(struct lm_options){0}, &lm, err);
  *     ...
  *     lm_close(lm);
  *
- * Threads: everything but `model` is only read once it is open. The model belongs to one thread at a
- * time, the batcher's while there is one. */
+ * Threads: everything but `model` is only read once it is open. The model belongs to one thread at
+ * a time, the batcher's while there is one. */
 #ifndef ENGINE_RUN_LM_H
 #define ENGINE_RUN_LM_H
 

@@ -12,8 +12,8 @@
  * times that; this only bounds a mistake. */
 #define TEXT_MAX ((size_t)256 << 20)
 
-int output_init(struct output *o, const struct tokenizer *t, const struct str *stops, size_t n_stops,
-                struct error *err)
+int output_init(struct output *o, const struct tokenizer *t, const struct str *stops,
+                size_t n_stops, struct error *err)
 {
     *o = (struct output){.piece = BUF_INIT(TEXT_MAX), .text = BUF_INIT(TEXT_MAX)};
     int r = stop_matcher_init(&o->stops, stops, n_stops, err);

@@ -3,9 +3,9 @@
  * The prefix tree over KV cache pages.
  *
  * Children hang in a plain list: a branch point has a handful of them, and comparing ids stops at
- * the first difference. All nodes but the root stand in one list from the least to the most recently
- * used. Touching a path goes from its end to the root, so that a parent is always younger than its
- * children and eviction meets the leaves first. */
+ * the first difference. All nodes but the root stand in one list from the least to the most
+ * recently used. Touching a path goes from its end to the root, so that a parent is always younger
+ * than its children and eviction meets the leaves first. */
 #include "engine/run/prefix_tree.h"
 
 #include <assert.h>
@@ -17,10 +17,10 @@
 
 struct prefix_node {
     struct prefix_node *parent, *first_child;
-    struct prefix_node *next, *prev;       /* siblings; `next` also links unused nodes */
-    struct prefix_node *older, *younger;   /* by use */
+    struct prefix_node *next, *prev;     /* siblings; `next` also links unused nodes */
+    struct prefix_node *older, *younger; /* by use */
     int32_t page;
-    uint32_t n;                            /* tokens in the page */
+    uint32_t n; /* tokens in the page */
     int32_t ids[KV_PAGE_TOKENS];
 };
 
@@ -62,7 +62,8 @@ static struct prefix_node *node_add(struct prefix_tree *t, struct prefix_node *p
     struct prefix_node *node = t->unused;
     assert(node); /* one a page, and no page stands in two nodes */
     t->unused = node->next;
-    *node = (struct prefix_node){.parent = parent, .next = parent->first_child, .page = page, .n = n};
+    *node =
+        (struct prefix_node){.parent = parent, .next = parent->first_child, .page = page, .n = n};
     memcpy(node->ids, ids, n * sizeof(*ids));
     if (node->next)
         node->next->prev = node;
@@ -141,8 +142,8 @@ static uint32_t common_prefix(const int32_t *a, uint32_t n_a, const int32_t *b, 
 
 /* The child that shares most tokens with ids, and how many. Two full children differ somewhere, so
  * at most one matches whole. */
-static struct prefix_node *best_child(const struct prefix_node *parent, const int32_t *ids, size_t n,
-                                      uint32_t *ret_common)
+static struct prefix_node *best_child(const struct prefix_node *parent, const int32_t *ids,
+                                      size_t n, uint32_t *ret_common)
 {
     struct prefix_node *best = NULL;
     *ret_common = 0;

@@ -14,7 +14,8 @@
  * leaves the tree inside a page, the caller copies that page and goes on in its own copy.
  *
  * Two nodes under one parent never hold the same tokens: when two sequences computed the same page,
- * the second one's is dropped for the first one's (their contents are equal, as the backend promises).
+ * the second one's is dropped for the first one's (their contents are equal, as the backend
+ * promises).
  *
  * Eviction: a leaf whose page nobody but the tree references, least recently used first. A sequence
  * references all pages on its path, so an unreferenced node has no referenced descendant, and
@@ -45,7 +46,7 @@ struct prefix_node *prefix_tree_root(struct prefix_tree *t);
 struct prefix_match {
     struct prefix_node *node; /* of the last full page, or the root */
     uint32_t n_pages;         /* full pages */
-    int32_t part_page;        /* a page that goes on with `part_tokens` more of the ids; -1 = none */
+    int32_t part_page; /* a page that goes on with `part_tokens` more of the ids; -1 = none */
     uint32_t part_tokens;
 };
 

@@ -2,9 +2,9 @@
  *
  * The sampler chain.
  *
- * Sorting the whole vocabulary at every token would cost more than a small model's step, so the list
- * is sorted only as far as a link needs: candidates_sort() puts the best k in front by quickselect
- * and sorts those. */
+ * Sorting the whole vocabulary at every token would cost more than a small model's step, so the
+ * list is sorted only as far as a link needs: candidates_sort() puts the best k in front by
+ * quickselect and sorts those. */
 #include "engine/run/sampler.h"
 
 #include <assert.h>
@@ -195,8 +195,9 @@ static int load(struct sampler *s, const float *logits, struct candidates *c, st
     c->n = n;
     c->n_sorted = 0;
     if (n == 0)
-        return error_set(err, ERR_INVALID, "no token is left to choose from: 'logit_bias' excludes "
-                                           "everything the model could say");
+        return error_set(err, ERR_INVALID,
+                         "no token is left to choose from: 'logit_bias' excludes "
+                         "everything the model could say");
     return 0;
 }
 
@@ -328,13 +329,13 @@ int sampler_pick(struct sampler *s, const float *logits, struct candidates *c, i
 
 static bool has_penalties(const struct sampling *p)
 {
-    return p->repeat_last_n != 0 && (p->repeat_penalty < 1 || p->repeat_penalty > 1 ||
-                                     p->frequency_penalty < 0 || p->frequency_penalty > 0 ||
-                                     p->presence_penalty < 0 || p->presence_penalty > 0);
+    return p->repeat_last_n != 0 &&
+           (p->repeat_penalty < 1 || p->repeat_penalty > 1 || p->frequency_penalty < 0 ||
+            p->frequency_penalty > 0 || p->presence_penalty < 0 || p->presence_penalty > 0);
 }
 
-int sampler_create(const struct sampling *params, uint32_t n_vocab, const int32_t *eog, size_t n_eog,
-                   uint32_t max_history, struct sampler **ret, struct error *err)
+int sampler_create(const struct sampling *params, uint32_t n_vocab, const int32_t *eog,
+                   size_t n_eog, uint32_t max_history, struct sampler **ret, struct error *err)
 {
     for (size_t i = 0; i < params->n_bias; i++)
         if (params->bias[i].id < 0 || (uint32_t)params->bias[i].id >= n_vocab)

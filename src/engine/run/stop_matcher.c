@@ -10,9 +10,9 @@
 
 struct stop_string {
     uint16_t len;
-    uint16_t state;    /* bytes of `text` that the input ends with now */
+    uint16_t state; /* bytes of `text` that the input ends with now */
     char *text;
-    uint16_t *fail;    /* [len] after text[0..i] the next shorter beginning that is also its end */
+    uint16_t *fail; /* [len] after text[0..i] the next shorter beginning that is also its end */
 };
 
 static void string_prepare(struct stop_string *s, struct str text)
@@ -47,7 +47,8 @@ int stop_matcher_init(struct stop_matcher *m, const struct str *stops, size_t n,
                          STOP_STRINGS_MAX);
     for (size_t i = 0; i < n; i++)
         if (stops[i].len > STOP_STRING_BYTES_MAX)
-            return error_set(err, ERR_INVALID, "a string of 'stop' has %zu bytes, at most %d are possible",
+            return error_set(err, ERR_INVALID,
+                             "a string of 'stop' has %zu bytes, at most %d are possible",
                              stops[i].len, STOP_STRING_BYTES_MAX);
 
     /* Held: less than the longest stop string, plus the piece just taken. */

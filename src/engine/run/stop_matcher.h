@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Stop strings: ends a text in front of the first stop string in it, wherever the pieces it comes in
- * are cut.
+ * Stop strings: ends a text in front of the first stop string in it, wherever the pieces it comes
+ * in are cut.
  *
  *     stop_matcher_init(&m, stops, n, err);
  *     while (more text)
  *         if (stop_matcher_feed(&m, piece, out))   // out gets what can no longer be part of a stop
  *             break;                               // found: out ends in front of the stop string
- *     stop_matcher_flush(&m, out);                 // the text ended otherwise: gives what was held back
+ *     stop_matcher_flush(&m, out);                 // the text ended otherwise: gives the rest
  *
  * Each stop string is matched by its own Knuth-Morris-Pratt automaton. Its state is the length of
- * the longest end of the text that begins the stop string, so the largest state is just what must be
- * held back, and the cost is one step per byte and stop string whatever the strings are.
+ * the longest end of the text that begins the stop string, so the largest state is just what must
+ * be held back, and the cost is one step per byte and stop string whatever the strings are.
  */
 #ifndef ENGINE_RUN_STOP_MATCHER_H
 #define ENGINE_RUN_STOP_MATCHER_H

@@ -30,7 +30,8 @@ const struct opt verb_bench_opts[] = {
      "threads; 0, the default, takes the physical cores", .min = 0, .max = 1024},
     {"repetitions", 'r', OPT_INT, offsetof(struct bench_options, repetitions), "N",
      "runs of each test (default 5)", .min = 1, .max = REPETITIONS_MAX},
-    {"json", 0, OPT_FLAG, offsetof(struct bench_options, json), .help = "print a JSON line per test"},
+    {"json", 0, OPT_FLAG, offsetof(struct bench_options, json),
+     .help = "print a JSON line per test"},
     OPT_END,
 };
 
@@ -82,8 +83,11 @@ static int run_once(struct bench *b, int64_t n, int32_t step, double *ret_rate, 
         struct batch_seq seq = {.n = now, .n_past = (int32_t)past, .pages = b->pages};
         int32_t last = now - 1;
         /* Prompts need the logits of their last token only. */
-        struct batch batch = {.n_tokens = now, .ids = b->ids + (step == 1 ? past % CHUNK_TOKENS : 0),
-                              .n_seqs = 1, .seqs = &seq, .n_out = past + now == n || step == 1,
+        struct batch batch = {.n_tokens = now,
+                              .ids = b->ids + (step == 1 ? past % CHUNK_TOKENS : 0),
+                              .n_seqs = 1,
+                              .seqs = &seq,
+                              .n_out = past + now == n || step == 1,
                               .out_rows = &last};
         int r = model_eval(b->lm->model, b->kv, &batch, b->logits, NULL, err);
         if (r < 0)
@@ -128,8 +132,8 @@ static int run_test(struct bench *b, const char *kind, int64_t n, int32_t step, 
         CLEANUP_FREE char *line = js_text(o, JS_COMPACT);
         printf("%s\n", line);
     } else {
-        printf("%-8s %3u threads %10.2f tokens/s  (%.2f to %.2f)\n", test, b->n_threads, median, min,
-               max);
+        printf("%-8s %3u threads %10.2f tokens/s  (%.2f to %.2f)\n", test, b->n_threads, median,
+               min, max);
     }
     return verb_flush(err);
 }

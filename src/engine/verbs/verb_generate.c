@@ -102,8 +102,13 @@ static int generate(const struct generate_options *o, struct lm *lm, struct erro
 
 int verb_generate(int argc, char **argv)
 {
-    struct generate_options o = {.n_predict = -1, .seed = -1, .temp = 0.8, .top_k = 40,
-                                 .top_p = 0.95, .min_p = 0.05, .repeat_penalty = 1};
+    struct generate_options o = {.n_predict = -1,
+                                 .seed = -1,
+                                 .temp = 0.8,
+                                 .top_k = 40,
+                                 .top_p = 0.95,
+                                 .min_p = 0.05,
+                                 .repeat_penalty = 1};
     int exit_code;
     if (verb_parse(argc, argv, &o, &exit_code) < 0)
         return exit_code;

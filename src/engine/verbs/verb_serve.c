@@ -5,9 +5,10 @@
  *     listen ─► confine ─► load ─► ready ─► (SIGTERM, SIGINT, lifeline) ─► stop
  *
  * A watcher thread waits for the end: a signal, or the end of file on the lifeline, a pipe whose
- * other end the daemon holds, so that the engine does not outlive it however it dies. While the model
- * is loading there is nothing worth saving and the watcher ends the process at once; later it wakes
- * the main thread, which stops in order, and ends the process itself should that take too long. */
+ * other end the daemon holds, so that the engine does not outlive it however it dies. While the
+ * model is loading there is nothing worth saving and the watcher ends the process at once; later it
+ * wakes the main thread, which stops in order, and ends the process itself should that take too
+ * long. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -202,7 +203,8 @@ static int load_template(const struct serve_options *o, struct loaded *l, struct
     int r = chat_template_create(&src, &l->chat_template, &why);
     if (r < 0 && !o->template_file && r != -ERR_NOMEM) {
         /* The model still completes text; its chats get a template it may not know. */
-        log_warn("the model's chat template cannot be used, ChatML is used in its place: %s", why.msg);
+        log_warn("the model's chat template cannot be used, ChatML is used in its place: %s",
+                 why.msg);
         src.plain = src.tool_use = STR("");
         r = chat_template_create(&src, &l->chat_template, err);
     } else if (r < 0) {

@@ -16,7 +16,8 @@
  *         if (verb_parse(argc, argv, &o, &exit_code) < 0)
  *             return exit_code;
  *         ...
- *         return verb_fail(&err);                           // prints the error, gives the exit code
+ *         return verb_fail(&err);                           // prints the error, gives the exit
+ * code
  *     }
  *
  * The verbs that read JSON lines answer each line with one line, flushed, {"error":"…"} for a line

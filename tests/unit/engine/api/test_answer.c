@@ -17,7 +17,10 @@ static void add_finish(struct answer *a, uint32_t choice, enum finish_reason rea
         .kind = EVENT_FINISH,
         .choice = choice,
         .reason = reason,
-        .stats = {.n_prompt = 10, .n_cached = 4, .n_predicted = n_predicted, .prompt_ms = 3,
+        .stats = {.n_prompt = 10,
+                  .n_cached = 4,
+                  .n_predicted = n_predicted,
+                  .prompt_ms = 3,
                   .predicted_ms = 50},
     };
     answer_add(a, &e);
@@ -36,11 +39,11 @@ static void assert_shape(struct json *v, const char *text)
     js_free(v);
 }
 
-#define TIMINGS                                                                           \
+#define TIMINGS                                                                                \
     "\"timings\":{\"cache_n\":4,\"prompt_n\":6,\"prompt_ms\":3.0,\"prompt_per_token_ms\":0.5," \
-    "\"prompt_per_second\":2000.0,\"predicted_n\":5,\"predicted_ms\":50.0,"                \
+    "\"prompt_per_second\":2000.0,\"predicted_n\":5,\"predicted_ms\":50.0,"                    \
     "\"predicted_per_token_ms\":10.0,\"predicted_per_second\":100.0}"
-#define USAGE                                                                        \
+#define USAGE                                                                      \
     "\"usage\":{\"completion_tokens\":5,\"prompt_tokens\":10,\"total_tokens\":15," \
     "\"prompt_tokens_details\":{\"cached_tokens\":4}}"
 
@@ -105,16 +108,18 @@ static void test_answer__chunks(void **state)
                  "\"x\xef\xbf\xbd\"}}]" CHUNK_TAIL "}");
     struct json *last = answer_chunk_finish(&a, 0);
     answer_add_timings(&a, last);
-    assert_shape(last, "{\"choices\":[{\"finish_reason\":\"length\",\"index\":0,\"delta\":{}}]" CHUNK_TAIL
-                       "," TIMINGS "}");
+    assert_shape(last,
+                 "{\"choices\":[{\"finish_reason\":\"length\",\"index\":0,\"delta\":{}}]" CHUNK_TAIL
+                 "," TIMINGS "}");
     assert_shape(answer_chunk_usage(&a), "{\"choices\":[]" CHUNK_TAIL "," USAGE "}");
     answer_release(&a);
 
     answer_init(&a, false, 1, 1);
     a.model = STR("m");
-    assert_shape(answer_chunk_text(&a, 0, STR("x"), NULL),
-                 "{\"choices\":[{\"finish_reason\":null,\"index\":0,\"text\":\"x\"}],\"model\":\"m\","
-                 "\"object\":\"text_completion\"}");
+    assert_shape(
+        answer_chunk_text(&a, 0, STR("x"), NULL),
+        "{\"choices\":[{\"finish_reason\":null,\"index\":0,\"text\":\"x\"}],\"model\":\"m\","
+        "\"object\":\"text_completion\"}");
     answer_release(&a);
 }
 

@@ -34,15 +34,18 @@ static void test_chat_template__default_is_chatml(void **state)
 {
     (void)state;
     const struct chat_template_sources none = {.bos = STR("<s>"), .eos = STR("</s>")};
-    check(&none, "{\"messages\":[{\"role\":\"system\",\"content\":\"S\"},{\"role\":\"user\","
-                 "\"content\":\"U\"}]}",
+    check(&none,
+          "{\"messages\":[{\"role\":\"system\",\"content\":\"S\"},{\"role\":\"user\","
+          "\"content\":\"U\"}]}",
           "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n",
           NULL);
-    check(&none, "{\"messages\":[{\"role\":\"developer\",\"content\":\"S\"}],"
-                 "\"add_generation_prompt\":false}",
+    check(&none,
+          "{\"messages\":[{\"role\":\"developer\",\"content\":\"S\"}],"
+          "\"add_generation_prompt\":false}",
           "<|im_start|>system\nS<|im_end|>\n", NULL);
-    check(&none, "{\"messages\":[{\"role\":\"assistant\",\"content\":null}],"
-                 "\"add_generation_prompt\":false}",
+    check(&none,
+          "{\"messages\":[{\"role\":\"assistant\",\"content\":null}],"
+          "\"add_generation_prompt\":false}",
           "<|im_start|>assistant\n<|im_end|>\n", NULL);
 }
 
@@ -50,7 +53,8 @@ static void test_chat_template__variables(void **state)
 {
     (void)state;
     const struct chat_template_sources src = {
-        .bos = STR("<s>"), .eos = STR("</s>"),
+        .bos = STR("<s>"),
+        .eos = STR("</s>"),
         .plain = STR("{{ bos_token }}{{ eos_token }}{{ tools is none }}{{ documents is none }}"
                      "{{ add_generation_prompt }}{{ think|default('unset') }}"),
         .tool_use = STR("{{ tools[0].function.name }}"),
@@ -62,7 +66,8 @@ static void test_chat_template__variables(void **state)
           "<s></s>TrueTrueTrueFalse", NULL);
     check(&src, "{" MESSAGES "," TOOLS "}", "f", NULL);
     check(&src, "{" MESSAGES "," TOOLS ",\"tool_choice\":\"auto\"}", "f", NULL);
-    check(&src, "{" MESSAGES "," TOOLS ",\"tool_choice\":\"none\"}", "<s></s>TrueTrueTrueunset", NULL);
+    check(&src, "{" MESSAGES "," TOOLS ",\"tool_choice\":\"none\"}", "<s></s>TrueTrueTrueunset",
+          NULL);
     check(&src, "{" MESSAGES "," TOOLS ",\"tool_choice\":\"required\"}", NULL, "'tool_choice'");
     check(&src, "{" MESSAGES ",\"tool_choice\":{\"type\":\"function\"}}", NULL, "'tool_choice'");
     check(&src, "{" MESSAGES ",\"tools\":7}", NULL, "'tools'");
@@ -75,8 +80,9 @@ static void test_chat_template__raises(void **state)
 {
     (void)state;
     const struct chat_template_sources src = {
-        .plain = STR("{% if messages[0].role != 'user' %}{{ raise_exception('roles must alternate') }}"
-                     "{% endif %}ok"),
+        .plain =
+            STR("{% if messages[0].role != 'user' %}{{ raise_exception('roles must alternate') }}"
+                "{% endif %}ok"),
     };
     check(&src, "{" MESSAGES "}", "ok", NULL);
     check(&src, "{\"messages\":[{\"role\":\"system\",\"content\":\"\"}]}", NULL,

@@ -76,7 +76,8 @@ static void test_messages__refuses_and_names(void **state)
         {"[{\"role\":\"user\",\"content\":[{\"type\":\"input_audio\"}]}]", "no hearing"},
         {"[{\"role\":\"user\",\"content\":[{\"type\":\"smell\"}]}]", "'smell'"},
         {"[{\"role\":\"assistant\",\"tool_calls\":{}}]", "messages[0].tool_calls"},
-        {"[{\"role\":\"assistant\",\"tool_calls\":[1]}]", "messages[0].tool_calls[0].function.name"},
+        {"[{\"role\":\"assistant\",\"tool_calls\":[1]}]",
+         "messages[0].tool_calls[0].function.name"},
         {"[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{}}]}]",
          "messages[0].tool_calls[0].function.name"},
     };

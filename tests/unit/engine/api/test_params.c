@@ -17,9 +17,10 @@ static void test_params__defaults(void **state)
     (void)state;
     struct error err = ERROR_INIT;
     /* null is as good as absent; unknown fields do not matter */
-    const char *bodies[] = {"{}", "{\"temperature\":null,\"stop\":null,\"logprobs\":null,\"n\":null,"
-                                  "\"stream_options\":null,\"response_format\":null,\"user\":7,"
-                                  "\"functions\":[],\"grammar\":\"\",\"logit_bias\":null}"};
+    const char *bodies[] = {"{}",
+                            "{\"temperature\":null,\"stop\":null,\"logprobs\":null,\"n\":null,"
+                            "\"stream_options\":null,\"response_format\":null,\"user\":7,"
+                            "\"functions\":[],\"grammar\":\"\",\"logit_bias\":null}"};
     for (size_t i = 0; i < 2; i++) {
         CLEANUP_JSON struct json *body = parse(bodies[i]);
         struct params p;

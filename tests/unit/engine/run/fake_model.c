@@ -147,10 +147,27 @@ void fake_open(struct model *m, struct lm *lm)
         types[FAKE_BYTE + i] = TOKEN_BYTE;
     }
     struct vocab_source src = {
-        .model = STR("llama"), .n_tokens = FAKE_VOCAB, .tokens = tokens, .scores = scores,
-        .types = types, .bos = 1, .eos = FAKE_EOS, .eot = -1, .eom = -1, .unk = 0, .sep = -1,
-        .pad = -1, .cls = -1, .mask = -1, .fim_pre = -1, .fim_suf = -1, .fim_mid = -1,
-        .add_bos = 1, .add_eos = 0, .add_space_prefix = 0, .remove_extra_whitespaces = -1,
+        .model = STR("llama"),
+        .n_tokens = FAKE_VOCAB,
+        .tokens = tokens,
+        .scores = scores,
+        .types = types,
+        .bos = 1,
+        .eos = FAKE_EOS,
+        .eot = -1,
+        .eom = -1,
+        .unk = 0,
+        .sep = -1,
+        .pad = -1,
+        .cls = -1,
+        .mask = -1,
+        .fim_pre = -1,
+        .fim_suf = -1,
+        .fim_mid = -1,
+        .add_bos = 1,
+        .add_eos = 0,
+        .add_space_prefix = 0,
+        .remove_extra_whitespaces = -1,
     };
     struct error err = ERROR_INIT;
     *lm = (struct lm){.model = m, .n_vocab = FAKE_VOCAB, .n_ctx_train = 1024, .n_eog = 1};

@@ -2,7 +2,8 @@
  *
  * A model in place of engine/model whose answers are easy to predict and that looks closely at its
  * cache: the "KV cache" holds the token ids themselves, and the next token is a hash of all the ids
- * that the sequence's page table leads to. One wrong page, one row not computed, and the text changes.
+ * that the sequence's page table leads to. One wrong page, one row not computed, and the text
+ * changes.
  *
  * Its vocabulary: <unk>, <s>, </s>, then the 256 bytes. */
 #ifndef TESTS_FAKE_MODEL_H
@@ -23,7 +24,8 @@ struct model {
     uint32_t n_pages;
 
     /* What the test sets. */
-    const char *script; /* if not NULL, the answer is these bytes over and over; \x01 stands for </s> */
+    const char
+        *script; /* if not NULL, the answer is these bytes over and over; \x01 stands for </s> */
     uint32_t script_at; /* length of the prompt: where the script begins */
     uint32_t step_us;   /* how long a step takes, looking at the cancel flag all the while */
     uint32_t nan_from;  /* from this position on the logits are no numbers; 0 = never */

@@ -25,12 +25,13 @@ struct world {
     struct batcher *b;
 };
 
-static void world_open(struct world *w, uint32_t ctx_size, uint32_t n_parallel, uint32_t step_tokens)
+static void world_open(struct world *w, uint32_t ctx_size, uint32_t n_parallel,
+                       uint32_t step_tokens)
 {
     struct error err = ERROR_INIT;
     fake_open(&w->m, &w->lm);
-    struct batcher_options o = {.ctx_size = ctx_size, .n_parallel = n_parallel,
-                                .step_tokens = step_tokens};
+    struct batcher_options o = {
+        .ctx_size = ctx_size, .n_parallel = n_parallel, .step_tokens = step_tokens};
     assert_ok(batcher_create(&w->lm, &o, &w->b, &err));
 }
 
@@ -283,7 +284,12 @@ static void test_batcher__text(void **state)
         {"na\xc3\xafve ", NULL, "na\xc3\xafve ", 7, FINISH_LENGTH, 7},
         {"\xe2\x82\xac", NULL, "\xe2\x82\xac\xef\xbf\xbd", 4, FINISH_LENGTH, 4}, /* cut inside € */
         {"\xf0\x9f\x98\x80!", "\xf0\x9f\x98\x80", "", 50, FINISH_STOP, 4},
-        {"a\xff" "b", NULL, "a\xef\xbf\xbd" "b", 3, FINISH_LENGTH, 3},
+        {"a\xff"
+         "b",
+         NULL,
+         "a\xef\xbf\xbd"
+         "b",
+         3, FINISH_LENGTH, 3},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct world w;
@@ -303,7 +309,8 @@ static void test_batcher__text(void **state)
         struct generation_event *e;
         while (generation_next(g, &e) > 0) {
             if (e->kind == EVENT_TEXT) {
-                assert_true(utf8_valid(e->text.ptr, e->text.len)); /* no piece ends in a character */
+                assert_true(
+                    utf8_valid(e->text.ptr, e->text.len)); /* no piece ends in a character */
                 buf_append(&text, e->text);
             } else {
                 assert_int_equal(e->kind, EVENT_FINISH);
@@ -342,7 +349,8 @@ static void test_batcher__logprobs_travel_with_the_text(void **state)
     (void)state;
     struct world w;
     world_open(&w, 128, 1, 64);
-    w.m.script = "abc\xc3\xa9" "defgh";
+    w.m.script = "abc\xc3\xa9"
+                 "defgh";
     w.m.script_at = 1;
     int32_t id = 1;
     struct prompt p = {&id, 1};
@@ -353,7 +361,8 @@ static void test_batcher__logprobs_travel_with_the_text(void **state)
     req.logprobs = true;
     req.n_top_logprobs = 2;
     struct result *r = run(&w, &req);
-    assert_string_equal(buf_cstr(&r->text[0]), "abc\xc3\xa9" "d");
+    assert_string_equal(buf_cstr(&r->text[0]), "abc\xc3\xa9"
+                                               "d");
     const unsigned char want[] = {'a', 'b', 'c', 0xc3, 0xa9, 'd'}; /* e and f are behind the cut */
     assert_int_equal(r->n_tokens, sizeof(want));
     for (size_t i = 0; i < sizeof(want); i++) {
@@ -446,8 +455,8 @@ static void test_batcher__choices_share_their_prompt(void **state)
     world_close(&w);
 }
 
-/* Clients of all kinds at once, some of which leave; prompts of a few families share beginnings, the
- * pool is small enough that pages are evicted all the time. */
+/* Clients of all kinds at once, some of which leave; prompts of a few families share beginnings,
+ * the pool is small enough that pages are evicted all the time. */
 struct client {
     struct world *w;
     uint32_t seed;

@@ -109,12 +109,37 @@ static void test_generation__alone_and_together(void **state)
 {
     (void)state;
     const struct tiny_model specs[] = {
-        {.arch = "llama", .type = WT_F32, .n_layers = 2, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2,
-         .n_ff = 96, .n_vocab = 400, .n_ctx = 256, .seed = 1},
-        {.arch = "qwen2", .type = WT_Q8_0, .n_layers = 2, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2,
-         .n_ff = 96, .n_vocab = 400, .n_ctx = 256, .seed = 2},
-        {.arch = "llama", .type = WT_Q4_K, .n_layers = 2, .n_embd = 256, .n_heads = 4,
-         .n_kv_heads = 4, .n_ff = 256, .n_vocab = 400, .n_ctx = 256, .seed = 3, .untied = true},
+        {.arch = "llama",
+         .type = WT_F32,
+         .n_layers = 2,
+         .n_embd = 64,
+         .n_heads = 4,
+         .n_kv_heads = 2,
+         .n_ff = 96,
+         .n_vocab = 400,
+         .n_ctx = 256,
+         .seed = 1},
+        {.arch = "qwen2",
+         .type = WT_Q8_0,
+         .n_layers = 2,
+         .n_embd = 64,
+         .n_heads = 4,
+         .n_kv_heads = 2,
+         .n_ff = 96,
+         .n_vocab = 400,
+         .n_ctx = 256,
+         .seed = 2},
+        {.arch = "llama",
+         .type = WT_Q4_K,
+         .n_layers = 2,
+         .n_embd = 256,
+         .n_heads = 4,
+         .n_kv_heads = 4,
+         .n_ff = 256,
+         .n_vocab = 400,
+         .n_ctx = 256,
+         .seed = 3,
+         .untied = true},
     };
     for (size_t i = 0; i < ARRAY_LEN(specs); i++)
         check_model(&specs[i]);
@@ -125,10 +150,10 @@ static void test_generation__stories(void **state)
 {
     (void)state;
     const char *shared = getenv("MR_SHARED");
-    CLEANUP_FREE char *model = path_join(shared ? shared : SHARED_DIR,
-                                         "conformance/logits/stories260K.gguf");
-    CLEANUP_FREE char *greedy = path_join(shared ? shared : SHARED_DIR,
-                                          "conformance/logits/stories260K.greedy64.json");
+    CLEANUP_FREE char *model =
+        path_join(shared ? shared : SHARED_DIR, "conformance/logits/stories260K.gguf");
+    CLEANUP_FREE char *greedy =
+        path_join(shared ? shared : SHARED_DIR, "conformance/logits/stories260K.greedy64.json");
     if (!file_exists(model) || !file_exists(greedy))
         skip();
     struct error err = ERROR_INIT;
@@ -156,8 +181,8 @@ static void test_generation__stories(void **state)
         const struct json *ids = js_get(js_at(rows, i), "greedy_ids");
         CLEANUP_BUF struct buf want = BUF_INIT(TEXT_MAX);
         for (size_t k = 0; k < js_len(ids); k++)
-            assert_ok(tokenizer_piece(lm->tokenizer, (int32_t)js_to_int(js_at(ids, k), 0), false, &want,
-                                      &err));
+            assert_ok(tokenizer_piece(lm->tokenizer, (int32_t)js_to_int(js_at(ids, k), 0), false,
+                                      &want, &err));
         char *got = finish(g[i]);
         assert_string_equal(got, buf_cstr(&want));
         free(got);

@@ -54,8 +54,8 @@ static void test_stop_matcher__every_cut(void **state)
         {{"abab"}, "abaabab", "aba", true},
         {{"abcabd"}, "abcabcabd", "abc", true},
         {{"\n\n", "END"}, "one\ntwo\n\nEND", "one\ntwo", true},
-        {{"b", "ab"}, "xab", "x", true},        /* both end here: the longer one */
-        {{"bcd", "c"}, "abcd", "ab", true},     /* the one that ends first */
+        {{"b", "ab"}, "xab", "x", true},    /* both end here: the longer one */
+        {{"bcd", "c"}, "abcd", "ab", true}, /* the one that ends first */
         {{"abcx", "bcy"}, "zabcy", "za", true},
         {{"é"}, "caf\xc3\xa9!", "caf", true},
         {{"aaaaaaab"}, "aaaaaaaaaaaaaaaaaaaab", "aaaaaaaaaaaaa", true},
@@ -82,7 +82,8 @@ static void test_stop_matcher__holds_back_no_more_than_needed(void **state)
     static const struct {
         const char *piece;
         size_t held;
-    } steps[] = {{"a", 0}, {"<", 1}, {"|", 2}, {"<", 1}, {"en", 3}, {"x", 0}, {"<|end|", 6}, {"<|", 2}};
+    } steps[] = {{"a", 0},  {"<", 1}, {"|", 2},      {"<", 1},
+                 {"en", 3}, {"x", 0}, {"<|end|", 6}, {"<|", 2}};
     CLEANUP_BUF struct buf out = BUF_INIT(1000);
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
         assert_false(stop_matcher_feed(&m, str_from(steps[i].piece), &out));
