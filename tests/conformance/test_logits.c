@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "engine/run/vocab_load.h"
 #include "model_run.h"
 
 enum { MAX_FILES = 256 };
@@ -225,7 +226,18 @@ static void test_reference(void **state)
         skip();
 }
 
-/* NAME.greedy64.json: longer continuations of ten prompts. */
+/* The prompt's text makes the ids that the reference says. */
+static void check_tokens(const struct tokenizer *t, const struct json *row, const int32_t *want,
+                         int32_t n)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP_TOKEN_LIST struct token_list got = TOKEN_LIST_INIT;
+    assert_ok(tokenizer_encode(t, js_get_str(row, "prompt"), TOKENIZE_ADD_SPECIAL, &got, &err));
+    assert_int_equal(got.n, n);
+    assert_memory_equal(got.ids, want, (size_t)n * sizeof(*want));
+}
+
+/* NAME.greedy64.json: longer continuations of ten prompts, from their text. */
 static void test_greedy(void **state)
 {
     const char *name = *state;
@@ -235,11 +247,14 @@ static void test_greedy(void **state)
     assert_non_null(m);
     struct subject s = {.name = name, .model = m, .n_vocab = model_descriptor(m)->n_vocab,
                         .tolerance = TOLERANCE};
+    CLEANUP(cleanup_tokenizer) struct tokenizer *t = NULL;
+    assert_ok(vocab_load(model_gguf(m), &t, &err));
     const struct json *rows = js_get(ref, "rows");
     assert_true(js_len(rows) > 0);
     for (size_t i = 0; i < js_len(rows); i++) {
         int32_t n;
         CLEANUP_FREE int32_t *ids = read_ids(js_get(js_at(rows, i), "ids"), &n);
+        check_tokens(t, js_at(rows, i), ids, n);
         CLEANUP_FREE float *row = xcalloc(s.n_vocab, sizeof(float));
         struct model_run run;
         assert_ok(model_run_open(&run, m, 256, KV_F32, &err));
