@@ -20,14 +20,14 @@
 #define API_NOT_RUNNING "Docker Model Runner is not running. Please start it and try again."
 
 struct api_call {
-    const char *method;             /* NULL = GET, or POST when there is a body */
-    const char *path;               /* "/models", with query; already percent-encoded */
-    const struct daemon *daemon;    /* another server; NULL = the runner, daemon_find() */
-    struct str body;                /* ptr NULL = none */
-    const char *content_type;       /* NULL = application/json, when there is a body */
-    const char *accept;             /* NULL = none */
-    const char *const *headers;     /* further ones, at most API_MAX_HEADERS; NULL = none */
-    const struct http_call *http;   /* callbacks, limits and times; NULL = collect the answer */
+    const char *method;           /* NULL = GET, or POST when there is a body */
+    const char *path;             /* "/models", with query; already percent-encoded */
+    const struct daemon *daemon;  /* another server; NULL = the runner, daemon_find() */
+    struct str body;              /* ptr NULL = none */
+    const char *content_type;     /* NULL = application/json, when there is a body */
+    const char *accept;           /* NULL = none */
+    const char *const *headers;   /* further ones, at most API_MAX_HEADERS; NULL = none */
+    const struct http_call *http; /* callbacks, limits and times; NULL = collect the answer */
 };
 enum { API_MAX_HEADERS = 4 };
 

@@ -153,8 +153,8 @@ static int feed_undecided(struct chat_reader *r, struct error *err)
     for (;;) {
         struct str head = buf_str(&r->head);
         size_t blank = 0;
-        while (blank < head.len && (head.ptr[blank] == '\n' || head.ptr[blank] == '\r' ||
-                                    head.ptr[blank] == ' '))
+        while (blank < head.len &&
+               (head.ptr[blank] == '\n' || head.ptr[blank] == '\r' || head.ptr[blank] == ' '))
             blank++;
         buf_consume(&r->head, blank);
         head = buf_str(&r->head);
@@ -287,8 +287,8 @@ static int finish_turn(struct turn *t, int r, struct error *err)
         return r;
     if (t->status != 200) {
         struct str body = str_trim(buf_str(&t->error_body));
-        return error_set(err, api_status_code(t->status),
-                         "error response: status=%d body=%.*s", t->status, STR_ARG(body));
+        return error_set(err, api_status_code(t->status), "error response: status=%d body=%.*s",
+                         t->status, STR_ARG(body));
     }
     return chat_reader_end(&t->reader, err);
 }

@@ -161,8 +161,8 @@ void chat_print_stats(FILE *to, const struct chat_stats *s)
     double speed = s->predicted_per_second;
     if (speed < 0 && s->completion_tokens > 1 && s->first_token_ms >= 0 &&
         s->total_ms > s->first_token_ms)
-        speed = (double)(s->completion_tokens - 1) * 1000.0 /
-                (double)(s->total_ms - s->first_token_ms);
+        speed =
+            (double)(s->completion_tokens - 1) * 1000.0 / (double)(s->total_ms - s->first_token_ms);
     if (s->completion_tokens >= 0)
         fprintf(to, ", %lld tokens", (long long)s->completion_tokens);
     if (speed >= 0)

@@ -88,8 +88,7 @@ static int copy_answer(const char *path, bool events, struct error *err)
         if (text.len > 0)
             r = error_set(err, api_status_code(c.status), "%.*s", STR_ARG(text));
         else
-            r = error_set(err, api_status_code(c.status), "%s",
-                          api_status_text(c.status, status));
+            r = error_set(err, api_status_code(c.status), "%s", api_status_text(c.status, status));
     } else if (r < 0 && err->code == ERR_NONE) {
         error_set(err, ERR_IO, "cannot write to standard output");
     }
@@ -158,10 +157,9 @@ int cmd_requests(int argc, char **argv)
         return cli_fail_text("--include-existing can only be used with --follow");
 
     CLEANUP_FREE char *model = o.model ? url_encode(str_from(o.model), "") : NULL;
-    CLEANUP_FREE char *path =
-        xasprintf("/engines/requests%s%s%s", model || o.include_existing ? "?" : "",
-                  o.include_existing ? "include_existing=true" : "",
-                  o.include_existing && model ? "&" : "");
+    CLEANUP_FREE char *path = xasprintf(
+        "/engines/requests%s%s%s", model || o.include_existing ? "?" : "",
+        o.include_existing ? "include_existing=true" : "", o.include_existing && model ? "&" : "");
     CLEANUP_FREE char *full = xasprintf("%s%s%s", path, model ? "model=" : "", model ? model : "");
     if (o.follow) {
         puts("Connected to request stream. Press Ctrl+C to stop.");
@@ -169,8 +167,8 @@ int cmd_requests(int argc, char **argv)
     }
     struct error err = ERROR_INIT;
     if (copy_answer(full, o.follow, &err) < 0) {
-        CLEANUP_FREE char *what = xasprintf("Failed to get requests%s%s", o.model ? " for " : "",
-                                            o.model ? o.model : "");
+        CLEANUP_FREE char *what =
+            xasprintf("Failed to get requests%s%s", o.model ? " for " : "", o.model ? o.model : "");
         return cli_fail(what, &err);
     }
     if (o.follow)

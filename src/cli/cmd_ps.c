@@ -86,7 +86,8 @@ int cmd_unload(int argc, char **argv)
     if (!cli_parse("unload", argc, argv, &o, &args, &exit_code))
         return exit_code;
     if (!o.all && args.n == 0)
-        return cli_usage("unload", "'docker model unload' requires MODEL unless --all is specified.");
+        return cli_usage("unload",
+                         "'docker model unload' requires MODEL unless --all is specified.");
     if (o.all && args.n > 0)
         return cli_usage("unload",
                          "'docker model unload' does not take MODEL when --all is specified.");
@@ -108,9 +109,8 @@ int cmd_unload(int argc, char **argv)
     if (r == 0 && res.status != 200) {
         char status[64];
         struct str text = api_error_text(&res, &answer);
-        r = error_set(&err, api_status_code(res.status),
-                      "unloading failed with status %s: %.*s", api_status_text(res.status, status),
-                      STR_ARG(text));
+        r = error_set(&err, api_status_code(res.status), "unloading failed with status %s: %.*s",
+                      api_status_text(res.status, status), STR_ARG(text));
     } else if (r == 0) {
         r = js_parse(buf_str(&res.body), "the runner's answer", &answer, &err);
     }

@@ -84,8 +84,8 @@ static int attempt(const struct transfer *t, char **ret_message, bool *ret_again
     } else if (a.status != 200) {
         char status[64];
         struct str text = str_trim(buf_str(&a.error_body));
-        r = error_set(err, api_status_code(a.status), "%s %s failed with status %s: %.*s",
-                      pulling, t->model, api_status_text(a.status, status), STR_ARG(text));
+        r = error_set(err, api_status_code(a.status), "%s %s failed with status %s: %.*s", pulling,
+                      t->model, api_status_text(a.status, status), STR_ARG(text));
         *ret_again = a.status == 502 || a.status == 504;
     } else {
         r = progress_stream_end(&a.stream, err);

@@ -61,9 +61,8 @@ static int remove_model(const char *model, bool force, struct error *err)
     } else {
         char status[64];
         struct str text = api_error_text(&res, &answer);
-        r = error_set(err, api_status_code(res.status),
-                      "removing %s failed with status %s: %.*s", model,
-                      api_status_text(res.status, status), STR_ARG(text));
+        r = error_set(err, api_status_code(res.status), "removing %s failed with status %s: %.*s",
+                      model, api_status_text(res.status, status), STR_ARG(text));
     }
     http_result_release(&res);
     return r;
@@ -108,8 +107,8 @@ static int expect_200(const char *method, const char *path, struct str body, str
         char status[64];
         CLEANUP_JSON struct json *hold = NULL;
         struct str text = api_error_text(&res, &hold);
-        r = error_set(err, api_status_code(res.status), "%s %s failed with status %s: %.*s",
-                      method, path, api_status_text(res.status, status), STR_ARG(text));
+        r = error_set(err, api_status_code(res.status), "%s %s failed with status %s: %.*s", method,
+                      path, api_status_text(res.status, status), STR_ARG(text));
     }
     http_result_release(&res);
     return r;

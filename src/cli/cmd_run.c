@@ -51,8 +51,9 @@ static int read_prompt(const struct opt_args *args, bool read_stdin, char **ret,
             buf_append(&prompt, STR("\n\n"));
         buf_append(&prompt, buf_str(&piped));
         if (prompt.len == 0)
-            return error_set(err, ERR_INVALID,
-                             "there is no prompt: standard input is empty, and no words follow MODEL");
+            return error_set(
+                err, ERR_INVALID,
+                "there is no prompt: standard input is empty, and no words follow MODEL");
     }
     int r = buf_check(&prompt, "the prompt", err);
     if (r == 0)
@@ -92,6 +93,8 @@ static int provide_model(const char *word, char **ret_name)
     int r = api_get_json(path, "failed to list models", &model, &err);
     if (r == -ERR_NOT_FOUND) {
         fprintf(stderr, "Unable to find model '%s' locally. Pulling from the server.\n", word);
+        if (file_exists(word))
+            fprintf(stderr, "(To run the file of that name here, write ./%s)\n", word);
         err = (struct error)ERROR_INIT;
         CLEANUP_FREE char *message = NULL;
         if (transfer_pull(word, stderr, &message, &err) < 0)

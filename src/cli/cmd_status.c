@@ -18,8 +18,7 @@ struct status_options {
 };
 
 const struct opt status_opts[] = {
-    {"json", 0, OPT_FLAG, offsetof(struct status_options, json),
-     .help = "Format output in JSON"},
+    {"json", 0, OPT_FLAG, offsetof(struct status_options, json), .help = "Format output in JSON"},
     OPT_END,
 };
 
@@ -121,8 +120,8 @@ int cmd_status(int argc, char **argv)
     http_result_release(&res);
     if (r == 0 && status != 200) {
         char text[64];
-        error_set(&err, ERR_IO, "unexpected status %s from %s",
-                  api_status_text(status, text), d->base_url);
+        error_set(&err, ERR_IO, "unexpected status %s from %s", api_status_text(status, text),
+                  d->base_url);
         return cli_fail(what, &err);
     }
     if (r < 0) {

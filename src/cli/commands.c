@@ -25,8 +25,8 @@ static const struct command configure_commands[] = {
 };
 
 static const struct command compose_commands[] = {
-    {"down", .args = "[SERVICE]", .summary = "Do nothing: models stay configured", .opts = compose_opts,
-     .max_args = -1, .run = cmd_compose_down},
+    {"down", .args = "[SERVICE]", .summary = "Do nothing: models stay configured",
+     .opts = compose_opts, .max_args = -1, .run = cmd_compose_down},
     {"metadata", .summary = "Describe the options of a provider service", .opts = compose_opts,
      .max_args = -1, .run = cmd_compose_metadata},
     {"up", .args = "[SERVICE]", .summary = "Pull and configure the models of a service",
@@ -37,9 +37,9 @@ static const struct command compose_commands[] = {
 static const struct command commands[] = {
     {"compose", .summary = "Speak Docker Compose's provider protocol", .opts = compose_opts,
      .max_args = -1, .hidden = true, .sub = compose_commands, .run = cmd_compose},
-    {"configure", "config", "[OPTIONS] MODEL [-- RUNTIME_FLAGS...]",
-     "Configure how a model is run", .opts = configure_opts, .max_args = -1,
-     .complete = COMPLETE_MODELS, .hidden = true, .sub = configure_commands, .run = cmd_configure},
+    {"configure", "config", "MODEL [-- RUNTIME_FLAGS...]", "Configure how a model is run",
+     .opts = configure_opts, .max_args = -1, .complete = COMPLETE_MODELS, .hidden = true,
+     .sub = configure_commands, .run = cmd_configure},
     {"context", .summary = "Manage named runners", .sub = context_commands},
     {"df", .summary = "Show the disk usage of the Model Runner", .run = cmd_df},
     {"inspect", .args = "MODEL", .summary = "Display detailed information on one model",
@@ -53,8 +53,9 @@ static const struct command commands[] = {
      .details = "Of a split model give the first file; the others are found beside it.",
      .opts = package_opts, .min_args = 1, .max_args = 1, .run = cmd_package},
     {"ps", .summary = "List running models", .run = cmd_ps},
-    {"pull", .args = "MODEL", .summary = "Pull a model from Docker Hub, another registry or "
-                                         "Hugging Face to the local store",
+    {"pull", .args = "MODEL",
+     .summary = "Pull a model from Docker Hub, another registry or "
+                "Hugging Face to the local store",
      .min_args = 1, .max_args = 1, .run = cmd_pull},
     {"purge", .summary = "Remove all models", .opts = purge_opts, .run = cmd_purge},
     {"push", .args = "MODEL", .summary = "Push a model to a registry", .min_args = 1, .max_args = 1,

@@ -2,10 +2,10 @@
  *
  * Where the runner is. Looked for in this order:
  *
- *     1. $MODEL_RUNNER_HOST               http://host:port[/path], https://…, unix:///path, host:port
- *     2. the active named context         <docker config>/model/contexts.json, "docker model context"
- *     3. the user's own Unix socket       when somebody listens there
- *     4. http://localhost:12434           (https://localhost:12444 with MODEL_RUNNER_TLS=true)
+ *     1. $MODEL_RUNNER_HOST           http://host:port[/path], https://…, unix:///path, host:port
+ *     2. the active named context     <docker config>/model/contexts.json ("docker model context")
+ *     3. the user's own Unix socket   when somebody listens there
+ *     4. http://localhost:12434       https://localhost:12444 with MODEL_RUNNER_TLS=true
  *
  * Nothing is sent to find it; only (3) opens a connection, to see whether the socket is alive. */
 #ifndef CLI_DAEMON_H

@@ -25,8 +25,8 @@ static int run_editor(const char *path, struct error *err)
 {
     const char *editor = getenv("EDITOR");
     CLEANUP_FREE char *script = xasprintf("%s \"$1\"", editor && *editor ? editor : "vi");
-    char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, script, (char[]){"sh"}, (char *)(uintptr_t)path,
-                    NULL};
+    char *argv[] = {(char[]){"sh"}, (char[]){"-c"},          script,
+                    (char[]){"sh"}, (char *)(uintptr_t)path, NULL};
     pid_t pid;
     int e = posix_spawn(&pid, "/bin/sh", NULL, NULL, argv, environ);
     if (e != 0)
@@ -62,8 +62,8 @@ static int edit_file(int fd, const char *path, const char *text, char **ret, str
 int editor_run(const char *text, char **ret, struct error *err)
 {
     const char *tmp = getenv("TMPDIR");
-    CLEANUP_FREE char *path = path_join(tmp && *tmp ? tmp : "/tmp",
-                                        "docker-model-prompt-XXXXXX.txt");
+    CLEANUP_FREE char *path =
+        path_join(tmp && *tmp ? tmp : "/tmp", "docker-model-prompt-XXXXXX.txt");
     CLEANUP_FD int fd = mkostemps(path, 4, O_CLOEXEC);
     if (fd < 0)
         return error_errno(err, errno, "cannot make the file '%s' for the editor", path);

@@ -16,12 +16,12 @@ int lineedit_open(const char *history_path, struct lineedit **ret, struct error 
 void lineedit_close(struct lineedit *l); /* NULL is fine */
 
 enum line_result {
-    LINE_TEXT,      /* *ret_line is a line without its end; the caller frees it */
-    LINE_PASTED,    /* the same, ended by a line break inside pasted text: more follows */
-    LINE_INTERRUPT, /* Ctrl-C with text typed: it is discarded */
+    LINE_TEXT,            /* *ret_line is a line without its end; the caller frees it */
+    LINE_PASTED,          /* the same, ended by a line break inside pasted text: more follows */
+    LINE_INTERRUPT,       /* Ctrl-C with text typed: it is discarded */
     LINE_INTERRUPT_EMPTY, /* Ctrl-C on an empty line */
-    LINE_EDITOR,    /* Ctrl-X: *ret_line, what was typed so far, is to be edited elsewhere */
-    LINE_EOF,       /* Ctrl-D on an empty line, or the terminal is gone */
+    LINE_EDITOR,          /* Ctrl-X: *ret_line, what was typed so far, is to be edited elsewhere */
+    LINE_EOF,             /* Ctrl-D on an empty line, or the terminal is gone */
 };
 
 /* `hint` is shown in grey until something is typed; NULL = none. */

@@ -135,7 +135,8 @@ const char *model_context(const struct json *model, char space[32])
     }
     const struct json *gguf = js_get(config, "gguf");
     char key[160];
-    snprintf(key, sizeof(key), "%s.context_length",
-             js_get_cstr(gguf, "general.architecture", js_get_cstr(config, "architecture", "llama")));
+    snprintf(
+        key, sizeof(key), "%s.context_length",
+        js_get_cstr(gguf, "general.architecture", js_get_cstr(config, "architecture", "llama")));
     return js_get_cstr(gguf, key, "");
 }

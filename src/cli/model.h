@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reading the runner's model objects: short ids, the rows of `list`, which of them a filter keeps. */
+ * Reading the runner's model objects: short ids, the rows of `list`, which of them a filter keeps.
+ */
 #ifndef CLI_MODEL_H
 #define CLI_MODEL_H
 
@@ -11,7 +12,7 @@
 #include "base/str.h"
 #include "oci/reference.h"
 
-/* The 12 hex digits people see: characters 7..19 of "sha256:…"; short text is given back whole. */
+/* The 12 hex digits people see: characters 7..19 of "sha256:…"; shorter text comes back whole. */
 struct str model_short_id(struct str id);
 
 /* One row of `list`. */
@@ -22,7 +23,8 @@ struct model_row {
 
 /* A row for each tag of each model in the array of GET /models, sorted as `list` shows them: by
  * the name in front of the last ':' without regard to case, then rows without a variant, then by
- * the variant. A model without tags is "<none>". `filter` NULL keeps all. The models are borrowed. */
+ * the variant. A model without tags is "<none>". `filter` NULL keeps all. The models are borrowed.
+ */
 struct model_filter;
 struct model_rows {
     struct model_row *rows;

@@ -50,7 +50,7 @@ static void end_meter(struct meter *m)
 
 struct upload {
     const struct artifact *artifact;
-    int fds[2]; /* the pipe */
+    int fds[2];         /* the pipe */
     struct error error; /* of the writer; read after it was joined */
     int result;
     uint64_t sent;
@@ -179,9 +179,12 @@ int package_model(const struct artifact_source *source, const char *name, bool q
 
 bool package_is_local_file(const char *word)
 {
-    size_t len = strlen(word);
+    struct str s = str_from(word);
+    if (str_starts_with(s, STR("/")) || str_starts_with(s, STR("./")) ||
+        str_starts_with(s, STR("../")))
+        return true;
     struct stat st;
-    return len > 5 && strchr(word, '/') && strcasecmp(word + len - 5, ".gguf") == 0 &&
+    return strchr(word, '/') && s.len > 5 && strcasecmp(word + s.len - 5, ".gguf") == 0 &&
            stat(word, &st) == 0 && S_ISREG(st.st_mode);
 }
 

@@ -13,8 +13,9 @@
 int package_model(const struct artifact_source *source, const char *name, bool quiet,
                   struct error *err);
 
-/* Is the word a path to a GGUF file rather than a model's name? It is when it contains a '/', ends
- * in ".gguf" and such a file exists. */
+/* Is the word the path of a GGUF file rather than a model's name? It is when it begins as no name
+ * can, with '/', "./" or "../", or when it contains a '/', ends in ".gguf" and such a file exists.
+ */
 bool package_is_local_file(const char *word);
 
 /* A model name made of a file's: "./SmolLM2 135M-Q4_K_M.gguf" → "local/smollm2-135m-q4_k_m". The

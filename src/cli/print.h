@@ -29,7 +29,8 @@ void append_terminal_text(struct buf *out, struct str s);
 /* The same when `to` is a terminal; byte for byte otherwise. `s` should hold whole characters. */
 void print_text(FILE *to, struct str s);
 
-/* JSON with a final newline. DEL and the C1 controls, which JSON allows as they are, are escaped. */
+/* JSON with a final newline. DEL and the C1 controls, which JSON allows as they are, are escaped.
+ */
 void print_json(FILE *to, const struct json *v, enum js_style style);
 
 /* Decimal sizes: "256.35MB"; up to PB. */

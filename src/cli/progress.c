@@ -146,9 +146,12 @@ int progress_stream_end(struct progress_stream *s, struct error *err)
 bool progress_error_is_network(const char *text)
 {
     static const char *const signs[] = {
-        "connection refused", "connection reset", "broken pipe",  "timeout",
-        "timed out",          "EOF",              "no such host", "unreachable",
-        "stream error",       "internal_error",   "protocol_error",
+        "connection refused", "connection reset",
+        "broken pipe",        "timeout",
+        "timed out",          "EOF",
+        "no such host",       "unreachable",
+        "stream error",       "internal_error",
+        "protocol_error",
     };
     for (size_t i = 0; i < ARRAY_LEN(signs); i++)
         if (strcasestr(text, signs[i]))

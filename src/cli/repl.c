@@ -156,11 +156,11 @@ int repl_run(struct session *s)
     while (!leave) {
         bool more = repl_input_pending(&in);
         char *line = NULL;
-        enum line_result r = lineedit_read(
-            editor, more ? ". " : "> ",
-            more ? (in.in_block ? "Use \"\"\" to end multi-line input" : NULL)
-                 : "Send a message (/? for help)",
-            &line);
+        enum line_result r =
+            lineedit_read(editor, more ? ". " : "> ",
+                          more ? (in.in_block ? "Use \"\"\" to end multi-line input" : NULL)
+                               : "Send a message (/? for help)",
+                          &line);
         switch (r) {
         case LINE_EOF:
             putchar('\n');

@@ -15,10 +15,13 @@ int repl_run(struct session *s);
  * closes it; pasted line breaks and the last line belong together. */
 struct repl_input {
     struct buf text;
-    bool in_block;  /* between """ and """ */
-    bool in_paste;  /* the last line was ended by a line break in pasted text */
+    bool in_block; /* between """ and """ */
+    bool in_paste; /* the last line was ended by a line break in pasted text */
 };
-#define REPL_INPUT_INIT {.text = BUF_INIT((size_t)16 << 20)}
+#define REPL_INPUT_INIT                    \
+    {                                      \
+        .text = BUF_INIT((size_t)16 << 20) \
+    }
 
 /* Adds a line. True: the message is complete, in text; clear it before the next. */
 bool repl_input_add(struct repl_input *in, const char *line, bool pasted);

@@ -157,8 +157,8 @@ bool repl_command(struct session *s, const char *line)
         const char *word;
         bool (*run)(struct session *s, struct str args);
     } table[] = {
-        {"/bye", do_leave}, {"/exit", do_leave}, {"/?", do_help}, {"/help", do_help},
-        {"/set", do_set},
+        {"/bye", do_leave}, {"/exit", do_leave}, {"/?", do_help},
+        {"/help", do_help}, {"/set", do_set},
     };
     struct str args = str_from(line);
     struct str word = next_word(&args);

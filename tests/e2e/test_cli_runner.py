@@ -80,6 +80,14 @@ class WithRunner(CliTest):
         # Greedy at temperature 0 or not, the demo model knows one answer; a second run loads nothing anew.
         self.assertEqual(self.cli("run", DEMO, "Hello, who are you?").stdout, done.stdout)
 
+    def test_run_a_file_that_is_none(self):
+        err = self.fails("run", "./typo.gguf", "hi")
+        self.assertIn("typo.gguf': No such file", err)
+        self.assertNotIn("Pulling", err)
+        with open(os.path.join(self.home, "near.gguf"), "w"):
+            pass
+        self.assertIn("write ./near.gguf", self.fails("run", "near.gguf", "hi"))
+
     def test_ps_unload_and_debug(self):
         self.ok("package", "--gguf", DEMO, "demo")
         self.assertEqual(len(self.ok("ps").splitlines()), 1)

@@ -28,8 +28,14 @@ static void add(struct record *r, char kind, struct str text)
     buf_append(&r->text, text);
 }
 
-static void on_content(void *ctx, struct str text) { add(ctx, 'C', text); }
-static void on_reasoning(void *ctx, struct str text) { add(ctx, 'R', text); }
+static void on_content(void *ctx, struct str text)
+{
+    add(ctx, 'C', text);
+}
+static void on_reasoning(void *ctx, struct str text)
+{
+    add(ctx, 'R', text);
+}
 static void on_notice(void *ctx, struct str line)
 {
     add(ctx, 'N', line);
@@ -88,7 +94,8 @@ static const struct {
     {"event: message\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"\xC3\xA4\"}}]}\r\n\r\n" DONE,
      "C(\xC3\xA4)"},
     /* Parts that are not there, and parts of another type. */
-    {"data: {}\n\ndata: {\"choices\":[]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":null}}]}\n\n"
+    {"data: {}\n\ndata: {\"choices\":[]}\n\ndata: "
+     "{\"choices\":[{\"delta\":{\"content\":null}}]}\n\n"
      "data: {\"choices\":[{\"delta\":{\"content\":7}}]}\n\ndata: []\n\n" DONE,
      ""},
 };
@@ -103,8 +110,8 @@ static void test_reader__forms_in_any_pieces(void **state)
             struct error err = ERROR_INIT;
             assert_ok(read_answer(good[i].body, steps[k], NULL, &got, NULL, &err));
             if (strcmp(buf_cstr(&got), good[i].want) != 0)
-                fail_msg("case %zu in pieces of %zu: '%s', wanted '%s'", i, steps[k], buf_cstr(&got),
-                         good[i].want);
+                fail_msg("case %zu in pieces of %zu: '%s', wanted '%s'", i, steps[k],
+                         buf_cstr(&got), good[i].want);
         }
     }
 }
@@ -116,10 +123,10 @@ static void test_reader__errors(void **state)
         const char *body, *part, *shown;
         enum errc code;
     } bad[] = {
-        {DELTA("a") "data: {\"error\":{\"message\":\"the engine died\"}}\n\n", "the engine died", "C(a)",
-         ERR_IO},
-        {DELTA("a") "event: error\ndata: {\"type\":\"error\",\"message\":\"gone\"}\n\n", "gone", "C(a)",
-         ERR_IO},
+        {DELTA("a") "data: {\"error\":{\"message\":\"the engine died\"}}\n\n", "the engine died",
+         "C(a)", ERR_IO},
+        {DELTA("a") "event: error\ndata: {\"type\":\"error\",\"message\":\"gone\"}\n\n", "gone",
+         "C(a)", ERR_IO},
         {"data: {\"error\":\"text\"}\n\n", "text", "", ERR_IO},
         {"data: {\"error\":{}}\n\n", "without saying which", "", ERR_IO},
         {"{\"error\":{\"code\":400,\"message\":\"too long\"}}", "too long", "", ERR_IO},
@@ -143,8 +150,8 @@ static void test_reader__content_type_decides_first(void **state)
     CLEANUP_BUF struct buf got = BUF_INIT(1 << 20);
     struct error err = ERROR_INIT;
     /* A field nobody knows would else be taken for a notice. */
-    assert_ok(read_answer("unknown: field\n" DELTA("x") DONE, 4, "text/event-stream; charset=utf-8", &got,
-                          NULL, &err));
+    assert_ok(read_answer("unknown: field\n" DELTA("x") DONE, 4, "text/event-stream; charset=utf-8",
+                          &got, NULL, &err));
     assert_string_equal(buf_cstr(&got), "C(x)");
 }
 
@@ -154,10 +161,11 @@ static void test_reader__stats(void **state)
     CLEANUP_BUF struct buf got = BUF_INIT(1 << 20);
     struct error err = ERROR_INIT;
     struct chat_stats stats;
-    assert_ok(read_answer(DELTA("x") "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,"
-                          "\"completion_tokens\":7,\"total_tokens\":12},\"timings\":"
-                          "{\"prompt_per_second\":10.5,\"predicted_per_second\":20.25}}\n\n" DONE,
-                          9, NULL, &got, &stats, &err));
+    assert_ok(read_answer(
+        DELTA("x") "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,"
+                   "\"completion_tokens\":7,\"total_tokens\":12},\"timings\":"
+                   "{\"prompt_per_second\":10.5,\"predicted_per_second\":20.25}}\n\n" DONE,
+        9, NULL, &got, &stats, &err));
     assert_true(stats.has_usage);
     assert_int_equal(stats.prompt_tokens, 5);
     assert_int_equal(stats.completion_tokens, 7);

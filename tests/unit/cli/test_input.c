@@ -106,8 +106,8 @@ static void test_attach__prompts(void **state)
         {"what is ./cat.png?",
          "[{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,iVBORw0KGgo=\"}},"
          "{\"type\":\"text\",\"text\":\"what is ?\"}]"},
-        {"@cat.png",
-         "[{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,iVBORw0KGgo=\"}}]"},
+        {"@cat.png", "[{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/"
+                     "png;base64,iVBORw0KGgo=\"}}]"},
         {"\"my cat.JPG\" ./odd.webp vs",
          "[{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/jpeg;base64,/9j/4A==\"}},"
          "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/webp;base64,Pz8=\"}},"

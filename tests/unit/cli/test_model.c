@@ -57,7 +57,8 @@ static void test_rows__sorted_by_name_then_variant(void **state)
 {
     (void)state;
     char *got = names(models, NULL);
-    assert_string_equal(got, "<none>,<none>,hf.co/b/m,myorg/Smollm2,smollm2,smollm2:135M,smollm2:360M");
+    assert_string_equal(got,
+                        "<none>,<none>,hf.co/b/m,myorg/Smollm2,smollm2,smollm2:135M,smollm2:360M");
     free(got);
     got = names("[]", NULL);
     assert_string_equal(got, "");
@@ -111,9 +112,11 @@ static void test_model__context(void **state)
     static const struct {
         const char *model, *want;
     } cases[] = {
-        {"{\"config\":{\"context_size\":4096,\"gguf\":{\"llama.context_length\":\"8192\"}}}", "4096"},
+        {"{\"config\":{\"context_size\":4096,\"gguf\":{\"llama.context_length\":\"8192\"}}}",
+         "4096"},
         {"{\"config\":{\"gguf\":{\"llama.context_length\":\"8192\"}}}", "8192"},
-        {"{\"config\":{\"gguf\":{\"general.architecture\":\"qwen2\",\"qwen2.context_length\":\"32768\"}}}",
+        {"{\"config\":{\"gguf\":{\"general.architecture\":\"qwen2\",\"qwen2.context_length\":"
+         "\"32768\"}}}",
          "32768"},
         {"{\"config\":null}", ""},
         {"{}", ""},
@@ -144,7 +147,8 @@ static void test_ps__until(void **state)
         {"{\"last_used\":\"2026-07-22T11:56:00.5+02:00\"}", "About a minute from now"},
         {"{\"last_used\":\"2026-07-22T09:54:00Z\"}", "Expiring"},
         {"{\"last_used\":\"2026-07-22T10:00:00Z\",\"keep_alive\":\"0s\"}", "Expiring"},
-        {"{\"last_used\":\"2026-07-22T10:00:00Z\",\"keep_alive\":\"1h0m0s\"}", "About an hour from now"},
+        {"{\"last_used\":\"2026-07-22T10:00:00Z\",\"keep_alive\":\"1h0m0s\"}",
+         "About an hour from now"},
         {"{\"last_used\":\"nonsense\"}", "5 minutes from now"},
         {"{\"last_used\":\"1700-01-01T00:00:00Z\"}", "Expiring"},
         {"{\"last_used\":\"2026-07-22T10:00:00Z\",\"keep_alive\":\"lots\"}", "5 minutes from now"},
@@ -203,6 +207,21 @@ static void test_package__names_from_files(void **state)
     }
 }
 
+static void test_package__paths_and_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *word;
+        bool is_file;
+    } cases[] = {
+        {"smollm2", false},       {"ai/smollm2", false},   {"model.gguf", false},
+        {"org/name.gguf", false}, {"./model.gguf", true},  {"../m", true},
+        {"/no/such.gguf", true},  {"hf.co/a/b:Q4", false}, {"", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_int_equal(package_is_local_file(cases[i].word), cases[i].is_file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +232,7 @@ int main(void)
         cmocka_unit_test(test_ps__until),
         cmocka_unit_test(test_ps__model_name),
         cmocka_unit_test(test_package__names_from_files),
+        cmocka_unit_test(test_package__paths_and_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,7 +61,8 @@ static void test_plugin__argv_forms(void **state)
         {"docker-model rm model", "rm model"},
         {"docker-model model model", "model"},
         /* Options behind the command are the command's. */
-        {"docker-model compose --project-name=p up --model=m", "compose --project-name=p up --model=m"},
+        {"docker-model compose --project-name=p up --model=m",
+         "compose --project-name=p up --model=m"},
         {"docker-model --nonsense model list", "error"},
         {"docker-model --context", "error"},
     };

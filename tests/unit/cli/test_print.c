@@ -11,16 +11,16 @@
 #include "cli/table.h"
 
 /* Runs code that prints to `to` and compares what it printed. */
-#define assert_prints(want, code)                     \
-    do {                                              \
-        char *printed_ = NULL;                        \
-        size_t printed_len_ = 0;                      \
+#define assert_prints(want, code)                            \
+    do {                                                     \
+        char *printed_ = NULL;                               \
+        size_t printed_len_ = 0;                             \
         FILE *to = open_memstream(&printed_, &printed_len_); \
-        assert_non_null(to);                          \
-        code;                                         \
-        fclose(to);                                   \
-        assert_string_equal(printed_, want);          \
-        free(printed_);                               \
+        assert_non_null(to);                                 \
+        code;                                                \
+        fclose(to);                                          \
+        assert_string_equal(printed_, want);                 \
+        free(printed_);                                      \
     } while (0)
 
 static void test_print__line_text_shows_controls(void **state)
@@ -33,10 +33,15 @@ static void test_print__line_text_shows_controls(void **state)
         {"", ""},
         {"a\nb\tc", "a\\x0ab\\x09c"},
         {"\033[2Jgone", "\\x1b[2Jgone"},
-        {"\xC2\x9B" "31m", "\\xc2\\x9b31m"},
+        {"\xC2\x9B"
+         "31m",
+         "\\xc2\\x9b31m"},
         {"\xFF\xFE", "\\xff\\xfe"},
         {"gr\xC3\xBC\xC3\x9F", "gr\xC3\xBC\xC3\x9F"},
-        {"\xE2\x80\xAE" "abc", "\\xe2\\x80\\xae" "abc"},
+        {"\xE2\x80\xAE"
+         "abc",
+         "\\xe2\\x80\\xae"
+         "abc"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         assert_prints(cases[i].out, print_line_text(to, str_from(cases[i].in)));
@@ -68,7 +73,10 @@ static void test_print__terminal_text(void **state)
         {"\033]0;title\a", "\xE2\x90\x9B]0;title\xE2\x90\x87"},
         {"over\rwrite\r\n", "overwrite\n"},
         {"\x7F", "\xE2\x90\xA1"},
-        {"\xC2\x9B" "2J", "\xEF\xBF\xBD" "2J"},
+        {"\xC2\x9B"
+         "2J",
+         "\xEF\xBF\xBD"
+         "2J"},
         {"\xF0\x9F\x98\x80", "\xF0\x9F\x98\x80"},
         {"cut \xF0\x9F", "cut \xEF\xBF\xBD\xEF\xBF\xBD"},
     };
@@ -85,7 +93,9 @@ static void test_print__json_escapes_what_json_does_not(void **state)
 {
     (void)state;
     struct json *v = js_object();
-    js_set_cstr(v, "k", "a\x7F\xC2\x9B" "b\033<&>/\xC3\xA4");
+    js_set_cstr(v, "k",
+                "a\x7F\xC2\x9B"
+                "b\033<&>/\xC3\xA4");
     assert_prints("{\"k\":\"a\\u007f\\u009bb\\u001B<&>/\xC3\xA4\"}\n",
                   print_json(to, v, JS_COMPACT));
     js_free(v);
@@ -103,12 +113,9 @@ static void test_print__sizes(void **state)
         double bytes;
         const char *text, *brief;
     } cases[] = {
-        {0, "0.00B", "0B"},
-        {999, "999.00B", "999B"},
-        {1000, "1.00kB", "1kB"},
-        {256350000, "256.35MB", "256.4MB"},
-        {4.5e9, "4.50GB", "4.5GB"},
-        {1e20, "100000.00PB", "1e+05PB"},
+        {0, "0.00B", "0B"},         {999, "999.00B", "999B"},
+        {1000, "1.00kB", "1kB"},    {256350000, "256.35MB", "256.4MB"},
+        {4.5e9, "4.50GB", "4.5GB"}, {1e20, "100000.00PB", "1e+05PB"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         char text[SIZE_TEXT_MAX];

@@ -30,8 +30,9 @@ static char *viewed(const char *body, size_t step, int *ret_result, struct error
     return text;
 }
 
-#define LAYER(id, current) \
-    "{\"type\":\"progress\",\"message\":\"Downloaded: x\",\"total\":3000000,\"layer\":{\"id\":\"sha256:" id \
+#define LAYER(id, current)                                 \
+    "{\"type\":\"progress\",\"message\":\"Downloaded: "    \
+    "x\",\"total\":3000000,\"layer\":{\"id\":\"sha256:" id \
     "\",\"size\":2000000,\"current\":" current "},\"mode\":\"pull\"}\n"
 #define SUCCESS "{\"type\":\"success\",\"message\":\"Model pulled successfully\"}\n"
 
@@ -46,7 +47,8 @@ static void test_stream__lines(void **state)
          "Downloaded 500.00kB of 3.00MB\nDownloaded 1.50MB of 3.00MB\nDownloaded 3.00MB of 3.00MB\n"
          "[Model pulled successfully]"},
         /* As old runners write it. */
-        {"{&#34;type&#34;:&#34;success&#34;,&#34;message&#34;:&#34;a &lt;b&gt; &amp; &#39;c&#39;&#34;}\n",
+        {"{&#34;type&#34;:&#34;success&#34;,&#34;message&#34;:&#34;a &lt;b&gt; &amp; "
+         "&#39;c&#39;&#34;}\n",
          "[a <b> & 'c']"},
         /* Plain JSON is taken as it is. */
         {"{\"type\":\"success\",\"message\":\"a &amp; b\"}", "[a &amp; b]"},
@@ -98,10 +100,11 @@ static void test_stream__hostile(void **state)
     /* A line without end, and more layers than are kept. */
     struct buf body = BUF_INIT(8 << 20);
     for (int i = 0; i < 2000; i++)
-        buf_printf(&body,
-                   "{\"type\":\"progress\",\"total\":-5,\"layer\":{\"id\":\"sha256:%012d\",\"size\":1e99,"
-                   "\"current\":9223372036854775807}}\n",
-                   i);
+        buf_printf(
+            &body,
+            "{\"type\":\"progress\",\"total\":-5,\"layer\":{\"id\":\"sha256:%012d\",\"size\":1e99,"
+            "\"current\":9223372036854775807}}\n",
+            i);
     for (int i = 0; i < 1000000; i++)
         buf_push(&body, 'x');
     struct error err = ERROR_INIT;
