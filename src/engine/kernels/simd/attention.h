@@ -5,6 +5,8 @@
 #ifndef ENGINE_KERNELS_SIMD_ATTENTION_H
 #define ENGINE_KERNELS_SIMD_ATTENTION_H
 
+#include <math.h>
+
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/simd/vf.h"
 
@@ -69,31 +71,29 @@ static void VF_NAME(attn_scores_f16)(const float *q, size_t q_stride, size_t n_q
     scores(q, q_stride, n_q, keys, sizeof(uint16_t), vf_load_f16, width, scale, out);
 }
 
+/* The lanes are those of the whole tile, whatever part of it is seen: the scores outside are set to
+ * -infinity, whose weight is 0. */
 static float VF_NAME(attn_softmax)(float *scores, size_t begin, size_t end,
                                    struct attn_state *state)
 {
-    float max = state->max;
-    for (size_t t = begin; t < end; t++)
-        max = scores[t] > max ? scores[t] : max;
-    /* The lanes are those of the whole tile, whatever part of it is seen; the others count as 0. */
-    float p[ATTN_TILE] = {0};
-    for (size_t t = 0; t < ATTN_TILE; t += VF_LANES)
-        vf_store(p + t, vf_exp(vf_sub(vf_load(scores + t), vf_set1(max))));
     for (size_t t = 0; t < begin; t++)
-        p[t] = 0;
+        scores[t] = -INFINITY;
     for (size_t t = end; t < ATTN_TILE; t++)
-        p[t] = 0;
+        scores[t] = -INFINITY;
+    vf largest = vf_set1(state->max);
+    for (size_t t = 0; t < ATTN_TILE; t += VF_LANES)
+        largest = vf_max(vf_load(scores + t), largest);
+    float max = vf_hmax(largest);
     vf sum = vf_zero();
     for (size_t t = 0; t < ATTN_TILE; t += VF_LANES) {
-        vf v = vf_load(p + t);
-        vf_store(scores + t, v);
-        sum = vf_add(sum, v);
+        vf p = vf_exp(vf_sub(vf_load(scores + t), vf_set1(max)));
+        vf_store(scores + t, p);
+        sum = vf_add(sum, p);
     }
-    float lanes[VF_LANES];
-    vf_store(lanes, vf_exp(vf_set1(state->max - max)));
+    float factor = vf_sum(vf_exp(vf_set1(state->max - max))) / VF_LANES;
     state->max = max;
-    state->sum = state->sum * lanes[0] + vf_sum(sum);
-    return lanes[0];
+    state->sum = state->sum * factor + vf_sum(sum);
+    return factor;
 }
 
 /* n_v vectors of the accumulators of n_q queries, kept in registers over the tile's tokens. */

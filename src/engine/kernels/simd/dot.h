@@ -4,9 +4,10 @@
  *
  *   DOT_TYPE            name of the type in the functions: q4_k
  *   DOT_BLOCK_BYTES     bytes of a block
- *   DOT_BLOCK_VECTORS   vectors of VF_LANES items in a block
+ *   DOT_STEPS           equal steps that a block is walked in; a step's loop is unrolled
+ *   DOT_STEP_VECTORS    vectors of VF_LANES items in a step
  *   struct DOT_HEAD     what is unpacked once a block (scales); DOT_HEAD_OF(block) makes it
- *   DOT_UNPACK(block, head, j)   vector j of the block, as f32; j is a constant after unrolling
+ *   DOT_UNPACK(block, head, s, j)   vector j of step s, as f32; j is a constant after unrolling
  *   DOT_PART(p, n)      plain types only: the last n < VF_LANES items
  *
  * It defines dequant_TYPE and dot_TYPE. A tile is DOT_ROWS rows times n_x vectors; each of its
@@ -61,6 +62,7 @@ static ATTR_INLINE void dot_store(const struct dot_tile *t, const size_t n_x, si
 
 #endif
 
+#define DOT_BLOCK_VECTORS (DOT_STEPS * DOT_STEP_VECTORS)
 #define DOT_INNER(name) VF_PASTE(name, DOT_TYPE)
 #define DOT_FN(name) VF_NAME(VF_PASTE(name, DOT_TYPE))
 
@@ -72,16 +74,18 @@ static ATTR_INLINE void DOT_INNER(tile_blocks)(struct dot_tile *t, size_t first,
     VF_UNROLL for (size_t r = 0; r < DOT_ROWS; r++)
         VF_UNROLL for (size_t i = 0; i < n_x; i++)
             sum[r][i] = t->sum[r][i];
+    size_t at = first * DOT_BLOCK_VECTORS * VF_LANES;
     for (size_t b = first; b < last; b++) {
         struct DOT_HEAD head[DOT_ROWS];
         VF_UNROLL for (size_t r = 0; r < DOT_ROWS; r++)
             head[r] = DOT_HEAD_OF(t->w[r] + b * DOT_BLOCK_BYTES);
-        VF_UNROLL for (size_t j = 0; j < DOT_BLOCK_VECTORS; j++) {
-            size_t at = (b * DOT_BLOCK_VECTORS + j) * VF_LANES;
-            VF_UNROLL for (size_t r = 0; r < DOT_ROWS; r++) {
-                vf w = DOT_UNPACK(t->w[r] + b * DOT_BLOCK_BYTES, &head[r], j);
-                VF_UNROLL for (size_t i = 0; i < n_x; i++)
-                    sum[r][i] = vf_fma(w, vf_load(t->x[i] + at), sum[r][i]);
+        VF_NO_UNROLL for (size_t s = 0; s < DOT_STEPS; s++, at += DOT_STEP_VECTORS * VF_LANES) {
+            VF_UNROLL for (size_t j = 0; j < DOT_STEP_VECTORS; j++) {
+                VF_UNROLL for (size_t r = 0; r < DOT_ROWS; r++) {
+                    vf w = DOT_UNPACK(t->w[r] + b * DOT_BLOCK_BYTES, &head[r], s, j);
+                    VF_UNROLL for (size_t i = 0; i < n_x; i++)
+                        sum[r][i] = vf_fma(w, vf_load(t->x[i] + at + j * VF_LANES), sum[r][i]);
+                }
             }
         }
     }
@@ -99,7 +103,7 @@ static ATTR_INLINE void DOT_INNER(tile_tail)(struct dot_tile *t, size_t at, size
     for (; at < n; at += VF_LANES) {
         size_t rest = n - at < VF_LANES ? n - at : VF_LANES;
         VF_UNROLL for (size_t r = 0; r < DOT_ROWS; r++) {
-            vf w = rest == VF_LANES ? DOT_UNPACK(t->w[r] + at * ITEM, NULL, 0)
+            vf w = rest == VF_LANES ? DOT_UNPACK(t->w[r] + at * ITEM, NULL, 0, 0)
                                     : DOT_PART((const void *)(t->w[r] + at * ITEM), rest);
             VF_UNROLL for (size_t i = 0; i < n_x; i++) {
                 vf x = rest == VF_LANES ? vf_load(t->x[i] + at) : vf_load_part(t->x[i] + at, rest);
@@ -132,11 +136,8 @@ static void DOT_FN(dot)(const void *w, size_t row_bytes, size_t n_rows, const fl
             if (n_x - i == 1) {
                 DOT_INNER(tile)(&t, n, 1);
                 dot_store(&t, 1, n_rows - row, out, y_stride);
-            } else if (n_x - i == 2) {
-                DOT_INNER(tile)(&t, n, 2);
-                dot_store(&t, 2, n_rows - row, out, y_stride);
             } else {
-                /* three of four vectors: the fourth is a copy that is not stored */
+                /* two of four vectors: the others are copies that are not stored */
                 DOT_INNER(tile)(&t, n, VF_TILE_X);
                 dot_store(&t, n_x - i < VF_TILE_X ? n_x - i : VF_TILE_X, n_rows - row, out,
                           y_stride);
@@ -152,13 +153,15 @@ static void DOT_FN(dequant)(const void *row, float *dst, size_t n)
     for (; n >= BLOCK; n -= BLOCK, p += DOT_BLOCK_BYTES, dst += BLOCK) {
         struct DOT_HEAD head = DOT_HEAD_OF(p);
         (void)head;
-        VF_UNROLL for (size_t j = 0; j < DOT_BLOCK_VECTORS; j++)
-            vf_store(dst + j * VF_LANES, DOT_UNPACK(p, &head, j));
+        VF_NO_UNROLL for (size_t s = 0; s < DOT_STEPS; s++) {
+            VF_UNROLL for (size_t j = 0; j < DOT_STEP_VECTORS; j++)
+                vf_store(dst + (s * DOT_STEP_VECTORS + j) * VF_LANES, DOT_UNPACK(p, &head, s, j));
+        }
     }
 #ifdef DOT_PART
     enum { ITEM = DOT_BLOCK_BYTES / BLOCK };
     for (; n >= VF_LANES; n -= VF_LANES, p += VF_LANES * ITEM, dst += VF_LANES)
-        vf_store(dst, DOT_UNPACK(p, NULL, 0));
+        vf_store(dst, DOT_UNPACK(p, NULL, 0, 0));
     if (n)
         vf_store_part(dst, n, DOT_PART((const void *)p, n));
 #endif
@@ -172,4 +175,6 @@ static void DOT_FN(dequant)(const void *row, float *dst, size_t n)
 #undef DOT_UNPACK
 #undef DOT_BLOCK_BYTES
 #undef DOT_BLOCK_VECTORS
+#undef DOT_STEPS
+#undef DOT_STEP_VECTORS
 #undef DOT_PART

@@ -19,27 +19,31 @@ static ATTR_INLINE struct no_head no_head_of(const void *p)
     return (struct no_head){0};
 }
 
-static ATTR_INLINE vf unpack_f32(const unsigned char *p, const struct no_head *head, size_t j)
+static ATTR_INLINE vf unpack_f32(const unsigned char *p, const struct no_head *head, size_t s,
+                                 size_t j)
 {
-    (void)head;
+    (void)head, (void)s;
     return vf_load((const float *)(const void *)(p + j * VF_LANES * sizeof(float)));
 }
 
-static ATTR_INLINE vf unpack_f16(const unsigned char *p, const struct no_head *head, size_t j)
+static ATTR_INLINE vf unpack_f16(const unsigned char *p, const struct no_head *head, size_t s,
+                                 size_t j)
 {
-    (void)head;
+    (void)head, (void)s;
     return vf_load_f16(p + j * VF_LANES * 2);
 }
 
-static ATTR_INLINE vf unpack_bf16(const unsigned char *p, const struct no_head *head, size_t j)
+static ATTR_INLINE vf unpack_bf16(const unsigned char *p, const struct no_head *head, size_t s,
+                                 size_t j)
 {
-    (void)head;
+    (void)head, (void)s;
     return vf_load_bf16(p + j * VF_LANES * 2);
 }
 
 #define DOT_TYPE f32
 #define DOT_BLOCK_BYTES (PLAIN_VECTORS * VF_LANES * 4)
-#define DOT_BLOCK_VECTORS PLAIN_VECTORS
+#define DOT_STEPS 1
+#define DOT_STEP_VECTORS PLAIN_VECTORS
 #define DOT_HEAD no_head
 #define DOT_HEAD_OF no_head_of
 #define DOT_UNPACK unpack_f32
@@ -48,7 +52,8 @@ static ATTR_INLINE vf unpack_bf16(const unsigned char *p, const struct no_head *
 
 #define DOT_TYPE f16
 #define DOT_BLOCK_BYTES (PLAIN_VECTORS * VF_LANES * 2)
-#define DOT_BLOCK_VECTORS PLAIN_VECTORS
+#define DOT_STEPS 1
+#define DOT_STEP_VECTORS PLAIN_VECTORS
 #define DOT_HEAD no_head
 #define DOT_HEAD_OF no_head_of
 #define DOT_UNPACK unpack_f16
@@ -57,7 +62,8 @@ static ATTR_INLINE vf unpack_bf16(const unsigned char *p, const struct no_head *
 
 #define DOT_TYPE bf16
 #define DOT_BLOCK_BYTES (PLAIN_VECTORS * VF_LANES * 2)
-#define DOT_BLOCK_VECTORS PLAIN_VECTORS
+#define DOT_STEPS 1
+#define DOT_STEP_VECTORS PLAIN_VECTORS
 #define DOT_HEAD no_head
 #define DOT_HEAD_OF no_head_of
 #define DOT_UNPACK unpack_bf16

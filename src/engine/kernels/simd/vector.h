@@ -36,6 +36,55 @@ static void VF_NAME(rms_norm)(const float *a, const float *w, size_t n, float ep
     }
 }
 
+/* Adds one vector's f64 deviations from the mean, squared, to the two sums. */
+static ATTR_INLINE void add_deviations(vf v, vd mean, vd *low, vd *high)
+{
+    vd a = vd_sub(vd_low(v), mean), b = vd_sub(vd_high(v), mean);
+    *low = vd_fma(a, a, *low);
+    *high = vd_fma(b, b, *high);
+}
+
+static ATTR_INLINE vf layer_norm_step(vf a, vf center, vf scale, vf w, vf bias)
+{
+    return vf_add(vf_mul(vf_mul(vf_sub(a, center), scale), w), bias);
+}
+
+static void VF_NAME(layer_norm)(const float *a, const float *w, const float *bias, size_t n,
+                                float eps, float *dst)
+{
+    size_t i, whole = n / VF_LANES * VF_LANES, rest = n - whole;
+    vd low = vd_zero(), high = vd_zero();
+    for (i = 0; i < whole; i += VF_LANES) {
+        vf v = vf_load(a + i);
+        low = vd_add(low, vd_low(v));
+        high = vd_add(high, vd_high(v));
+    }
+    if (rest) {
+        vf v = vf_load_part(a + i, rest);
+        low = vd_add(low, vd_low(v));
+        high = vd_add(high, vd_high(v));
+    }
+    double mean = vd_sum(vd_add(low, high)) / (double)n;
+
+    low = high = vd_zero();
+    for (i = 0; i < whole; i += VF_LANES)
+        add_deviations(vf_load(a + i), vd_set1(mean), &low, &high);
+    double squares = vd_sum(vd_add(low, high));
+    for (; i < n; i++)
+        squares += ((double)a[i] - mean) * ((double)a[i] - mean);
+
+    vf one = vf_set1(1.0f), zero = vf_zero(), center = vf_set1((float)mean);
+    vf scale = vf_set1((float)(1.0 / sqrt(squares / (double)n + (double)eps)));
+    for (i = 0; i < whole; i += VF_LANES)
+        vf_store(dst + i, layer_norm_step(vf_load(a + i), center, scale, w ? vf_load(w + i) : one,
+                                          bias ? vf_load(bias + i) : zero));
+    if (rest)
+        vf_store_part(dst + i, rest,
+                      layer_norm_step(vf_load_part(a + i, rest), center, scale,
+                                      w ? vf_load_part(w + i, rest) : one,
+                                      bias ? vf_load_part(bias + i, rest) : zero));
+}
+
 /* One element-wise step of the activations. */
 static ATTR_INLINE vf silu_step(vf a)
 {
@@ -97,6 +146,7 @@ static void VF_NAME(f32_to_f16)(const float *a, size_t n, uint16_t *dst)
 static void vector_fill(struct kernels *k)
 {
     k->rms_norm = VF_NAME(rms_norm);
+    k->layer_norm = VF_NAME(layer_norm);
     k->silu = VF_NAME(silu);
     k->gelu_tanh = VF_NAME(gelu_tanh);
     k->softcap = VF_NAME(softcap);

@@ -32,8 +32,10 @@
 /* Unrolls the loop that follows: its body has arrays that should be registers. */
 #if defined(__clang__)
 #define VF_UNROLL _Pragma("unroll")
+#define VF_NO_UNROLL _Pragma("nounroll")
 #else
 #define VF_UNROLL _Pragma("GCC unroll 16")
+#define VF_NO_UNROLL _Pragma("GCC unroll 1")
 #endif
 
 /* exp(x), error at most 2 units in the last place: x = n ln 2 + r, |r| <= ln 2 / 2, and the series

@@ -11,33 +11,38 @@
 
 enum { GROUP_VECTORS = 16 / VF_LANES };
 
-/* The items of group g = j / GROUP_VECTORS as floats. */
+/* Vector j of step s as floats. */
 #define ITEMS(type) \
-    items_to_vf(items_##type((const struct block_##type *)p, j / GROUP_VECTORS), j)
+    items_to_vf(items_##type((const struct block_##type *)p, s, j / GROUP_VECTORS), j)
 
-#define UNPACK_D(type)                                                                      \
-    static ATTR_INLINE vf unpack_##type(const void *p, const struct head_d *head, size_t j) \
-    {                                                                                       \
-        return vf_mul(ITEMS(type), vf_set1(head->d));                                       \
+#define UNPACK(type, head_type)                                                            \
+    static ATTR_INLINE vf unpack_##type(const void *p, const struct head_type *head, size_t s, \
+                                        size_t j)
+
+#define UNPACK_D(type)                                \
+    UNPACK(type, head_d)                              \
+    {                                                 \
+        return vf_mul(ITEMS(type), vf_set1(head->d)); \
     }
 
-#define UNPACK_DM(type)                                                                      \
-    static ATTR_INLINE vf unpack_##type(const void *p, const struct head_dm *head, size_t j) \
-    {                                                                                        \
-        return vf_add(vf_mul(ITEMS(type), vf_set1(head->d)), vf_set1(head->m));              \
+#define UNPACK_DM(type)                                                         \
+    UNPACK(type, head_dm)                                                       \
+    {                                                                           \
+        return vf_add(vf_mul(ITEMS(type), vf_set1(head->d)), vf_set1(head->m)); \
     }
 
-/* One scale for `groups` groups of 16. */
-#define UNPACK_SCALE(type, head_type, groups)                                                  \
-    static ATTR_INLINE vf unpack_##type(const void *p, const struct head_type *head, size_t j) \
-    {                                                                                          \
-        return vf_mul(ITEMS(type), vf_set1(head->scale[j / GROUP_VECTORS / (groups)]));        \
+/* One scale for `groups` groups of 16, of which a step has four. */
+#define UNPACK_SCALE(type, head_type, groups)                        \
+    UNPACK(type, head_type)                                          \
+    {                                                                \
+        size_t sub = (4 * s + j / GROUP_VECTORS) / (groups);         \
+        return vf_mul(ITEMS(type), vf_set1(head->scale[sub]));       \
     }
 
-#define UNPACK_SCALE_MIN(type, head_type, groups)                                              \
-    static ATTR_INLINE vf unpack_##type(const void *p, const struct head_type *head, size_t j) \
-    {                                                                                          \
-        size_t sub = j / GROUP_VECTORS / (groups);                                             \
+#define UNPACK_SCALE_MIN(type, head_type, groups)                                               \
+    UNPACK(type, head_type)                                                                     \
+    {                                                                                           \
+        size_t sub = (4 * s + j / GROUP_VECTORS) / (groups);                                    \
         return vf_sub(vf_mul(ITEMS(type), vf_set1(head->scale[sub])), vf_set1(head->min[sub])); \
     }
 
@@ -59,7 +64,8 @@ UNPACK_SCALE(q6_k, head_k6, 1)
 
 #define DOT_TYPE q4_0
 #define DOT_BLOCK_BYTES sizeof(struct block_q4_0)
-#define DOT_BLOCK_VECTORS (QK / VF_LANES)
+#define DOT_STEPS 1
+#define DOT_STEP_VECTORS (QK / VF_LANES)
 #ifdef HAS_TABLES
 #define DOT_HEAD table_one
 #define DOT_HEAD_OF table_of_q4_0
@@ -72,7 +78,8 @@ UNPACK_SCALE(q6_k, head_k6, 1)
 
 #define DOT_TYPE q4_1
 #define DOT_BLOCK_BYTES sizeof(struct block_q4_1)
-#define DOT_BLOCK_VECTORS (QK / VF_LANES)
+#define DOT_STEPS 1
+#define DOT_STEP_VECTORS (QK / VF_LANES)
 #ifdef HAS_TABLES
 #define DOT_HEAD table_one
 #define DOT_HEAD_OF table_of_q4_1
@@ -85,7 +92,8 @@ UNPACK_SCALE(q6_k, head_k6, 1)
 
 #define DOT_TYPE q5_0
 #define DOT_BLOCK_BYTES sizeof(struct block_q5_0)
-#define DOT_BLOCK_VECTORS (QK / VF_LANES)
+#define DOT_STEPS 1
+#define DOT_STEP_VECTORS (QK / VF_LANES)
 #ifdef HAS_TABLES
 #define DOT_HEAD table_two
 #define DOT_HEAD_OF table_of_q5_0
@@ -98,7 +106,8 @@ UNPACK_SCALE(q6_k, head_k6, 1)
 
 #define DOT_TYPE q5_1
 #define DOT_BLOCK_BYTES sizeof(struct block_q5_1)
-#define DOT_BLOCK_VECTORS (QK / VF_LANES)
+#define DOT_STEPS 1
+#define DOT_STEP_VECTORS (QK / VF_LANES)
 #ifdef HAS_TABLES
 #define DOT_HEAD table_two
 #define DOT_HEAD_OF table_of_q5_1
@@ -111,7 +120,8 @@ UNPACK_SCALE(q6_k, head_k6, 1)
 
 #define DOT_TYPE q8_0
 #define DOT_BLOCK_BYTES sizeof(struct block_q8_0)
-#define DOT_BLOCK_VECTORS (QK / VF_LANES)
+#define DOT_STEPS 1
+#define DOT_STEP_VECTORS (QK / VF_LANES)
 #define DOT_HEAD head_d
 #define DOT_HEAD_OF head_of_q8_0
 #define DOT_UNPACK unpack_q8_0
@@ -119,7 +129,8 @@ UNPACK_SCALE(q6_k, head_k6, 1)
 
 #define DOT_TYPE q2_k
 #define DOT_BLOCK_BYTES sizeof(struct block_q2_k)
-#define DOT_BLOCK_VECTORS (QK_K / VF_LANES)
+#define DOT_STEPS 4
+#define DOT_STEP_VECTORS (64 / VF_LANES)
 #define DOT_HEAD head_k2
 #define DOT_HEAD_OF head_of_q2_k
 #define DOT_UNPACK unpack_q2_k
@@ -127,7 +138,8 @@ UNPACK_SCALE(q6_k, head_k6, 1)
 
 #define DOT_TYPE q3_k
 #define DOT_BLOCK_BYTES sizeof(struct block_q3_k)
-#define DOT_BLOCK_VECTORS (QK_K / VF_LANES)
+#define DOT_STEPS 4
+#define DOT_STEP_VECTORS (64 / VF_LANES)
 #define DOT_HEAD head_k6
 #define DOT_HEAD_OF head_of_q3_k
 #define DOT_UNPACK unpack_q3_k
@@ -135,7 +147,8 @@ UNPACK_SCALE(q6_k, head_k6, 1)
 
 #define DOT_TYPE q4_k
 #define DOT_BLOCK_BYTES sizeof(struct block_q4_k)
-#define DOT_BLOCK_VECTORS (QK_K / VF_LANES)
+#define DOT_STEPS 4
+#define DOT_STEP_VECTORS (64 / VF_LANES)
 #define DOT_HEAD head_k4
 #define DOT_HEAD_OF head_of_q4_k
 #define DOT_UNPACK unpack_q4_k
@@ -143,7 +156,8 @@ UNPACK_SCALE(q6_k, head_k6, 1)
 
 #define DOT_TYPE q5_k
 #define DOT_BLOCK_BYTES sizeof(struct block_q5_k)
-#define DOT_BLOCK_VECTORS (QK_K / VF_LANES)
+#define DOT_STEPS 4
+#define DOT_STEP_VECTORS (64 / VF_LANES)
 #define DOT_HEAD head_k4
 #define DOT_HEAD_OF head_of_q5_k
 #define DOT_UNPACK unpack_q5_k
@@ -151,7 +165,8 @@ UNPACK_SCALE(q6_k, head_k6, 1)
 
 #define DOT_TYPE q6_k
 #define DOT_BLOCK_BYTES sizeof(struct block_q6_k)
-#define DOT_BLOCK_VECTORS (QK_K / VF_LANES)
+#define DOT_STEPS 4
+#define DOT_STEP_VECTORS (64 / VF_LANES)
 #define DOT_HEAD head_k6
 #define DOT_HEAD_OF head_of_q6_k
 #define DOT_UNPACK unpack_q6_k
@@ -159,7 +174,8 @@ UNPACK_SCALE(q6_k, head_k6, 1)
 
 #define DOT_TYPE iq4_nl
 #define DOT_BLOCK_BYTES sizeof(struct block_iq4_nl)
-#define DOT_BLOCK_VECTORS (QK / VF_LANES)
+#define DOT_STEPS 1
+#define DOT_STEP_VECTORS (QK / VF_LANES)
 #ifdef HAS_TABLES
 #define DOT_HEAD table_one
 #define DOT_HEAD_OF table_of_iq4_nl
@@ -172,7 +188,8 @@ UNPACK_SCALE(q6_k, head_k6, 1)
 
 #define DOT_TYPE iq4_xs
 #define DOT_BLOCK_BYTES sizeof(struct block_iq4_xs)
-#define DOT_BLOCK_VECTORS (QK_K / VF_LANES)
+#define DOT_STEPS 4
+#define DOT_STEP_VECTORS (64 / VF_LANES)
 #define DOT_HEAD head_x4
 #define DOT_HEAD_OF head_of_iq4_xs
 #define DOT_UNPACK unpack_iq4_xs
@@ -180,7 +197,8 @@ UNPACK_SCALE(q6_k, head_k6, 1)
 
 #define DOT_TYPE mxfp4
 #define DOT_BLOCK_BYTES sizeof(struct block_mxfp4)
-#define DOT_BLOCK_VECTORS (QK / VF_LANES)
+#define DOT_STEPS 1
+#define DOT_STEP_VECTORS (QK / VF_LANES)
 #ifdef HAS_TABLES
 #define DOT_HEAD table_one
 #define DOT_HEAD_OF table_of_mxfp4

@@ -57,8 +57,10 @@ static ATTR_INLINE struct table_one table_of_q4_0(const void *p)
     return (struct table_one){vf_mul(vf_set1(head_of_q4_0(p).d), count_from(-8))};
 }
 
-static ATTR_INLINE vf unpack_q4_0(const void *p, const struct table_one *one, size_t j)
+static ATTR_INLINE vf unpack_q4_0(const void *p, const struct table_one *one, size_t s,
+                                    size_t j)
 {
+    (void)s;
     return look_up(one->t, indices(((const struct block_q4_0 *)p)->qs, j));
 }
 
@@ -68,8 +70,10 @@ static ATTR_INLINE struct table_one table_of_q4_1(const void *p)
     return (struct table_one){vf_add(vf_mul(vf_set1(h.d), count_from(0)), vf_set1(h.m))};
 }
 
-static ATTR_INLINE vf unpack_q4_1(const void *p, const struct table_one *one, size_t j)
+static ATTR_INLINE vf unpack_q4_1(const void *p, const struct table_one *one, size_t s,
+                                    size_t j)
 {
+    (void)s;
     return look_up(one->t, indices(((const struct block_q4_1 *)p)->qs, j));
 }
 
@@ -79,8 +83,10 @@ static ATTR_INLINE struct table_two table_of_q5_0(const void *p)
     return (struct table_two){vf_mul(d, count_from(-16)), vf_mul(d, count_from(0))};
 }
 
-static ATTR_INLINE vf unpack_q5_0(const void *p, const struct table_two *two, size_t j)
+static ATTR_INLINE vf unpack_q5_0(const void *p, const struct table_two *two, size_t s,
+                                    size_t j)
 {
+    (void)s;
     const struct block_q5_0 *b = p;
     return look_up_two(two, indices(b->qs, j), fifth_of_group(b->qh, j));
 }
@@ -93,19 +99,21 @@ static ATTR_INLINE struct table_two table_of_q5_1(const void *p)
                               vf_add(vf_mul(d, count_from(16)), m)};
 }
 
-static ATTR_INLINE vf unpack_q5_1(const void *p, const struct table_two *two, size_t j)
+static ATTR_INLINE vf unpack_q5_1(const void *p, const struct table_two *two, size_t s,
+                                    size_t j)
 {
+    (void)s;
     const struct block_q5_1 *b = p;
     return look_up_two(two, indices(b->qs, j), fifth_of_group(b->qh, j));
 }
 
 /* A table for each sub-block of 32: made for its first vector, the compiler keeps it for the second. */
-static ATTR_INLINE vf unpack_q4_k(const void *p, const struct head_k4 *head, size_t j)
+static ATTR_INLINE vf unpack_q4_k(const void *p, const struct head_k4 *head, size_t s, size_t j)
 {
     const struct block_q4_k *b = p;
-    vf scaled = vf_mul(vf_set1(head->scale[j / 2]), count_from(0));
-    vf table = vf_sub(scaled, vf_set1(head->min[j / 2]));
-    return look_up(table, indices(b->qs + 32 * (j / 4) + 16 * (j % 2), j / 2 % 2));
+    size_t sub = 2 * s + j / 2;
+    vf table = vf_sub(vf_mul(vf_set1(head->scale[sub]), count_from(0)), vf_set1(head->min[sub]));
+    return look_up(table, indices(b->qs + 32 * s + 16 * (j % 2), j / 2));
 }
 
 static ATTR_INLINE vf iq4_values(void)
@@ -118,15 +126,19 @@ static ATTR_INLINE struct table_one table_of_iq4_nl(const void *p)
     return (struct table_one){vf_mul(vf_set1(head_of_iq4_nl(p).d), iq4_values())};
 }
 
-static ATTR_INLINE vf unpack_iq4_nl(const void *p, const struct table_one *one, size_t j)
+static ATTR_INLINE vf unpack_iq4_nl(const void *p, const struct table_one *one, size_t s,
+                                    size_t j)
 {
+    (void)s;
     return look_up(one->t, indices(((const struct block_iq4_nl *)p)->qs, j));
 }
 
-static ATTR_INLINE vf unpack_iq4_xs(const void *p, const struct head_x4 *head, size_t j)
+static ATTR_INLINE vf unpack_iq4_xs(const void *p, const struct head_x4 *head, size_t s, size_t j)
 {
-    vf table = vf_mul(vf_set1(head->scale[j / 2]), iq4_values());
-    return look_up(table, indices(((const struct block_iq4_xs *)p)->qs + 16 * (j / 2), j % 2));
+    const struct block_iq4_xs *b = p;
+    size_t sub = 2 * s + j / 2;
+    vf table = vf_mul(vf_set1(head->scale[sub]), iq4_values());
+    return look_up(table, indices(b->qs + 16 * sub, j % 2));
 }
 
 static ATTR_INLINE struct table_one table_of_mxfp4(const void *p)
@@ -135,8 +147,10 @@ static ATTR_INLINE struct table_one table_of_mxfp4(const void *p)
     return (struct table_one){vf_mul(vf_set1(head_of_mxfp4(p).d), values)};
 }
 
-static ATTR_INLINE vf unpack_mxfp4(const void *p, const struct table_one *one, size_t j)
+static ATTR_INLINE vf unpack_mxfp4(const void *p, const struct table_one *one, size_t s,
+                                    size_t j)
 {
+    (void)s;
     return look_up(one->t, indices(((const struct block_mxfp4 *)p)->qs, j));
 }
 

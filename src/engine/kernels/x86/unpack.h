@@ -2,7 +2,8 @@
  *
  * Unpacking blocks with x86 byte operations: 16 items at a time as signed bytes, and the scales as
  * floats. Used by the AVX2 level and, where it has nothing better, by AVX-512. The layouts are in
- * types.h; g counts groups of 16 items in a block. */
+ * types.h. Blocks of 256 items are walked in four steps of 64; g counts groups of 16 items in a step
+ * (or in a block of 32 items). */
 #ifndef ENGINE_KERNELS_X86_UNPACK_H
 #define ENGINE_KERNELS_X86_UNPACK_H
 
@@ -47,87 +48,104 @@ static ATTR_INLINE unsigned fifth_of_group(const uint8_t qh[4], size_t g)
     return (unsigned)qh[2 * g] | ((unsigned)qh[2 * g + 1] << 8);
 }
 
-static ATTR_INLINE __m128i items_q4_0(const struct block_q4_0 *b, size_t g)
+static ATTR_INLINE __m128i items_q4_0(const struct block_q4_0 *b, size_t s, size_t g)
 {
+    (void)s;
     return _mm_sub_epi8(nibbles(load16(b->qs), g), _mm_set1_epi8(8));
 }
 
-static ATTR_INLINE __m128i items_q4_1(const struct block_q4_1 *b, size_t g)
+static ATTR_INLINE __m128i items_q4_1(const struct block_q4_1 *b, size_t s, size_t g)
 {
+    (void)s;
     return nibbles(load16(b->qs), g);
 }
 
-static ATTR_INLINE __m128i items_q5_0(const struct block_q5_0 *b, size_t g)
+static ATTR_INLINE __m128i items_q5_0(const struct block_q5_0 *b, size_t s, size_t g)
 {
+    (void)s;
     __m128i q = _mm_or_si128(nibbles(load16(b->qs), g), fifth_bits(fifth_of_group(b->qh, g)));
     return _mm_sub_epi8(q, _mm_set1_epi8(16));
 }
 
-static ATTR_INLINE __m128i items_q5_1(const struct block_q5_1 *b, size_t g)
+static ATTR_INLINE __m128i items_q5_1(const struct block_q5_1 *b, size_t s, size_t g)
 {
+    (void)s;
     return _mm_or_si128(nibbles(load16(b->qs), g), fifth_bits(fifth_of_group(b->qh, g)));
 }
 
-static ATTR_INLINE __m128i items_q8_0(const struct block_q8_0 *b, size_t g)
+static ATTR_INLINE __m128i items_q8_0(const struct block_q8_0 *b, size_t s, size_t g)
 {
+    (void)s;
     return load16(b->qs + 16 * g);
 }
 
-/* Sub-block g/2; two sub-blocks share 32 bytes. */
-static ATTR_INLINE __m128i items_q4_k(const struct block_q4_k *b, size_t g)
+/* Bits [shift, shift + bits) of each of 16 bytes; shift + bits <= 8. */
+static ATTR_INLINE __m128i bit_field(__m128i bytes, size_t shift, int bits)
 {
-    return nibbles(load16(b->qs + 32 * (g / 4) + 16 * (g % 2)), (g / 2) % 2);
+    bytes = _mm_srl_epi16(bytes, _mm_cvtsi32_si128((int)shift));
+    return _mm_and_si128(bytes, _mm_set1_epi8((char)((1 << bits) - 1)));
 }
 
-static ATTR_INLINE __m128i items_q5_k(const struct block_q5_k *b, size_t g)
+/* 255 where bit `bit` of a byte is set. */
+static ATTR_INLINE __m128i bit_set(__m128i bytes, size_t bit)
 {
-    __m128i low = nibbles(load16(b->qs + 32 * (g / 4) + 16 * (g % 2)), (g / 2) % 2);
-    __m128i bit = _mm_set1_epi8((char)(1u << (g / 2)));
-    __m128i set = _mm_cmpeq_epi8(_mm_and_si128(load16(b->qh + 16 * (g % 2)), bit), bit);
-    return _mm_or_si128(low, _mm_and_si128(set, _mm_set1_epi8(16)));
+    __m128i mask = _mm_set1_epi8((char)(1u << bit));
+    return _mm_cmpeq_epi8(_mm_and_si128(bytes, mask), mask);
 }
 
-static ATTR_INLINE __m128i items_q6_k(const struct block_q6_k *b, size_t g)
+/* A step is two sub-blocks, which share 32 bytes. */
+static ATTR_INLINE __m128i items_q4_k(const struct block_q4_k *b, size_t s, size_t g)
 {
-    size_t half = g / 8, run = g % 8 / 2, part = g % 2;
-    __m128i low = nibbles(load16(b->ql + 64 * half + 32 * (run % 2) + 16 * part), run / 2);
-    __m128i high = load16(b->qh + 32 * half + 16 * part);
-    high = _mm_and_si128(_mm_srl_epi16(high, _mm_cvtsi32_si128((int)(2 * run))), _mm_set1_epi8(3));
-    __m128i q = _mm_or_si128(low, _mm_slli_epi16(high, 4));
-    return _mm_sub_epi8(q, _mm_set1_epi8(32));
+    return nibbles(load16(b->qs + 32 * s + 16 * (g % 2)), g / 2);
 }
 
-static ATTR_INLINE __m128i items_q2_k(const struct block_q2_k *b, size_t g)
+static ATTR_INLINE __m128i items_q5_k(const struct block_q5_k *b, size_t s, size_t g)
 {
-    __m128i bytes = load16(b->qs + 32 * (g / 8) + 16 * (g % 2));
-    bytes = _mm_srl_epi16(bytes, _mm_cvtsi32_si128((int)(g % 8 / 2 * 2)));
-    return _mm_and_si128(bytes, _mm_set1_epi8(3));
+    __m128i low = nibbles(load16(b->qs + 32 * s + 16 * (g % 2)), g / 2);
+    __m128i fifth = bit_set(load16(b->qh + 16 * (g % 2)), 2 * s + g / 2);
+    return _mm_or_si128(low, _mm_and_si128(fifth, _mm_set1_epi8(16)));
 }
 
-static ATTR_INLINE __m128i items_q3_k(const struct block_q3_k *b, size_t g)
+/* Two steps are a half of 128 items in four runs of 32: the first two in the low nibbles of 64 bytes,
+ * the others in the high ones. */
+static ATTR_INLINE __m128i items_q6_k(const struct block_q6_k *b, size_t s, size_t g)
 {
-    __m128i bytes = load16(b->qs + 32 * (g / 8) + 16 * (g % 2));
-    bytes = _mm_srl_epi16(bytes, _mm_cvtsi32_si128((int)(g % 8 / 2 * 2)));
-    __m128i low = _mm_and_si128(bytes, _mm_set1_epi8(3));
-    __m128i bit = _mm_set1_epi8((char)(1u << (g / 2)));
-    __m128i high = _mm_and_si128(load16(b->hmask + 16 * (g % 2)), bit);
-    __m128i unset = _mm_cmpeq_epi8(high, _mm_setzero_si128());
-    return _mm_sub_epi8(low, _mm_and_si128(unset, _mm_set1_epi8(4)));
+    size_t half = s / 2, upper = s % 2;
+    __m128i low = bit_field(load16(b->ql + 64 * half + 16 * g), 4 * upper, 4);
+    __m128i high = load16(b->qh + 32 * half + 16 * (g % 2));
+    high = bit_field(high, 4 * upper + 2 * (g / 2), 2);
+    return _mm_sub_epi8(_mm_or_si128(low, _mm_slli_epi16(high, 4)), _mm_set1_epi8(32));
 }
 
-static ATTR_INLINE __m128i items_iq4_nl(const struct block_iq4_nl *b, size_t g)
+static ATTR_INLINE __m128i items_q2_k(const struct block_q2_k *b, size_t s, size_t g)
 {
+    __m128i bytes = load16(b->qs + 32 * (s / 2) + 16 * (g % 2));
+    return bit_field(bytes, 4 * (s % 2) + 2 * (g / 2), 2);
+}
+
+static ATTR_INLINE __m128i items_q3_k(const struct block_q3_k *b, size_t s, size_t g)
+{
+    __m128i bytes = load16(b->qs + 32 * (s / 2) + 16 * (g % 2));
+    __m128i low = bit_field(bytes, 4 * (s % 2) + 2 * (g / 2), 2);
+    __m128i third = bit_set(load16(b->hmask + 16 * (g % 2)), 2 * s + g / 2);
+    return _mm_sub_epi8(low, _mm_andnot_si128(third, _mm_set1_epi8(4)));
+}
+
+static ATTR_INLINE __m128i items_iq4_nl(const struct block_iq4_nl *b, size_t s, size_t g)
+{
+    (void)s;
     return _mm_shuffle_epi8(load16(kernels__iq4_values), nibbles(load16(b->qs), g));
 }
 
-static ATTR_INLINE __m128i items_iq4_xs(const struct block_iq4_xs *b, size_t g)
+static ATTR_INLINE __m128i items_iq4_xs(const struct block_iq4_xs *b, size_t s, size_t g)
 {
-    __m128i q = nibbles(load16(b->qs + 16 * (g / 2)), g % 2);
+    __m128i q = nibbles(load16(b->qs + 32 * s + 16 * (g / 2)), g % 2);
     return _mm_shuffle_epi8(load16(kernels__iq4_values), q);
 }
 
-static ATTR_INLINE __m128i items_mxfp4(const struct block_mxfp4 *b, size_t g)
+static ATTR_INLINE __m128i items_mxfp4(const struct block_mxfp4 *b, size_t s, size_t g)
 {
+    (void)s;
     return _mm_shuffle_epi8(load16(kernels__mxfp4_values), nibbles(load16(b->qs), g));
 }
 
