@@ -12,8 +12,9 @@
  *     ... res.status, res.body ...
  *     http_result_release(&res);
  *
- * Redirects are not followed unless asked for; environment proxies are honoured for TCP hosts and
- * never for Unix sockets; answers are bounded by max_body when they are collected.
+ * Redirects are not followed unless asked for; environment proxies are honoured for TCP hosts (see
+ * http/proxy.h) and never for Unix sockets; answers are bounded by max_body when they are collected.
+ * Several calls at a time on one thread: http/multi.h.
  *
  * Threads: calls on different threads are independent; http_cancel_* may be used from any thread.
  */
@@ -22,6 +23,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -32,6 +34,8 @@
 struct http_cancel;
 struct http_cancel *http_cancel_new(void);
 void http_cancel_fire(struct http_cancel *c);
+bool http_cancel_fired(const struct http_cancel *c); /* NULL: never */
+int http_cancel_fd(const struct http_cancel *c); /* readable once fired; -1 for NULL */
 void http_cancel_free(struct http_cancel *c); /* NULL is fine; no call may hold it any more */
 
 struct http_call {
@@ -61,16 +65,37 @@ struct http_call {
     struct http_cancel *cancel;  /* may be NULL */
     bool follow_redirects;       /* at most 10; credentials stay with the host */
     const char *ca_file;         /* NULL = system store */
+    struct str ca_pem;           /* certificates trusted beside the system store; ptr NULL = none */
+    const char *client_cert;     /* PEM files shown to a server that asks; NULL = none */
+    const char *client_key;
     bool insecure;               /* no certificate check */
     const char *user_agent;
+    bool http1_only;             /* a connection of its own instead of a stream in a shared one */
+    size_t receive_bytes;        /* read from the socket at a time; 0 = libcurl's default */
+    /* Asked before each connection that is not made through a proxy. A negative result keeps it
+     * from being made; the call fails with it (and *err untouched) when no other address is
+     * allowed either. */
+    int (*on_connect)(void *ctx, const struct sockaddr *address);
 };
 #define HTTP_CALL_INIT ((struct http_call){.body_size = -1})
+
+/* Why there is no answer, where a caller can do something about it. */
+enum http_fault {
+    HTTP_FAULT_NONE,
+    HTTP_FAULT_OTHER,
+    HTTP_FAULT_CONNECT,     /* nobody listens, no such name */
+    HTTP_FAULT_TLS,         /* the other end speaks no TLS, or none we share */
+    HTTP_FAULT_CERTIFICATE, /* its certificate is not trusted */
+};
 
 struct http_result {
     int status;
     char content_type[128]; /* "" if none */
     struct buf body;        /* empty when on_data took it */
     bool sent;              /* the request went out; told also when the call fails */
+    bool proxied;           /* the connection goes through a proxy */
+    char peer[64];          /* numeric address of the other end, a proxy's if there is one; "" */
+    enum http_fault fault;  /* told also when the call fails */
 };
 
 /* 0 when an answer came, whatever its status. ERR_UNAVAILABLE: nobody listens there, or the

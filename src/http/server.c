@@ -77,6 +77,7 @@ struct http_server {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct connection *connections; /* guarded by: lock */
+    unsigned n_accepted;            /* guarded by: lock; on their way into the list */
     unsigned n_handlers;            /* guarded by: lock */
     bool stopping;                  /* guarded by: lock */
 };
@@ -101,6 +102,19 @@ static void cut_late_connections(struct http_server *s)
     }
 }
 
+/* Waits for a change for a short time; with the lock held. */
+static void wait_a_moment(struct http_server *s)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += WATCH_EVERY_MS * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_nsec -= 1000000000L;
+        until.tv_sec++;
+    }
+    pthread_cond_timedwait(&s->changed, &s->lock, &until);
+}
+
 static void *watchdog_main(void *arg)
 {
     struct http_server *s = arg;
@@ -111,14 +125,7 @@ static void *watchdog_main(void *arg)
             continue;
         }
         cut_late_connections(s);
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += WATCH_EVERY_MS * 1000000L;
-        if (until.tv_nsec >= 1000000000L) {
-            until.tv_nsec -= 1000000000L;
-            until.tv_sec++;
-        }
-        pthread_cond_timedwait(&s->changed, &s->lock, &until);
+        wait_a_moment(s);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
@@ -153,12 +160,12 @@ static struct connection *connection_open(struct http_server *s, int fd)
     c->wake_fd = TAKE_FD(wake_fd);
     set_deadline(c, s->header_timeout_ms);
     pthread_mutex_lock(&s->lock);
+    s->n_accepted -= s->n_accepted > 0;
     c->next = s->connections;
     if (c->next)
         c->next->prev = c;
     s->connections = c;
-    if (!c->next)
-        pthread_cond_broadcast(&s->changed);
+    pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
     return c;
 }
@@ -173,10 +180,23 @@ static void connection_close(struct connection *c)
         s->connections = c->next;
     if (c->next)
         c->next->prev = c->prev;
+    pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
     close(c->wake_fd);
     free(c->target);
     free(c);
+}
+
+static enum MHD_Result on_accept(void *ctx, const struct sockaddr *addr, socklen_t len)
+{
+    (void)addr;
+    (void)len;
+    struct http_server *s = ctx;
+    pthread_mutex_lock(&s->lock);
+    bool welcome = !s->stopping;
+    s->n_accepted += welcome;
+    pthread_mutex_unlock(&s->lock);
+    return welcome ? MHD_YES : MHD_NO;
 }
 
 static void on_connection(void *ctx, struct MHD_Connection *conn, void **slot,
@@ -372,7 +392,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *s, unsigned max_conne
     unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
                      MHD_USE_ITC | MHD_USE_ERROR_LOG;
     return MHD_start_daemon(
-        flags, 0, NULL, NULL, on_request, s,                                      /* */
+        flags, 0, on_accept, s, on_request, s,                                    /* */
         MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,                                 /* first */
         MHD_OPTION_LISTEN_SOCKET, s->listener.fd,                                 /* */
         MHD_OPTION_CONNECTION_LIMIT, max_connections,                             /* */
@@ -439,8 +459,6 @@ uint16_t http_server_port(const struct http_server *s)
 static void cancel_requests(struct http_server *s)
 {
     pthread_mutex_lock(&s->lock);
-    s->stopping = true;
-    pthread_cond_broadcast(&s->changed);
     size_t n = 0, cap = 0;
     struct http_request **list = NULL;
     for (struct connection *c = s->connections; c; c = c->next) {
@@ -464,14 +482,34 @@ static void cancel_requests(struct http_server *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* Ends every connection and waits for that. libmicrohttpd 0.9.75 crashes when MHD_stop_daemon()
+ * meets a thread that is about to refuse a malformed request, so it must find none at work. */
+static void close_connections(struct http_server *s)
+{
+    enum { PATIENCE_MS = 3000 };
+    int64_t give_up_ms = clock_mono_ms() + PATIENCE_MS;
+    pthread_mutex_lock(&s->lock);
+    while ((s->connections || s->n_accepted > 0) && clock_mono_ms() < give_up_ms) {
+        for (struct connection *c = s->connections; c; c = c->next)
+            shutdown(c->fd, SHUT_RDWR);
+        wait_a_moment(s);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
 void http_server_stop(struct http_server *s)
 {
     if (!s)
         return;
+    pthread_mutex_lock(&s->lock);
+    s->stopping = true;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
     /* Accepts no more, and gives the listening socket back; else it is closed with the daemon. */
     if (s->daemon)
         s->listener.fd = MHD_quiesce_daemon(s->daemon);
     cancel_requests(s);
+    close_connections(s);
     if (s->daemon)
         MHD_stop_daemon(s->daemon);
     if (s->watchdog_runs)
