@@ -77,7 +77,7 @@ static bool parse_float(struct str s, double *ret)
 /* int(text, base); 1 on success, 0 if it is no number, -1 if it does not fit. */
 static int parse_int(struct str s, int64_t base, int64_t *ret)
 {
-    char text[400], *end;
+    char text[400];
     if (!number_text(s, text) || base < 0 || base == 1 || base > 36)
         return 0;
     bool negative = text[0] == '-';
@@ -103,7 +103,6 @@ static int parse_int(struct str s, int64_t base, int64_t *ret)
             __builtin_add_overflow(v, (unsigned long long)d, &v))
             return -1;
     }
-    (void)end;
     if (v > (unsigned long long)INT64_MAX + negative)
         return -1;
     *ret = negative ? (int64_t)(0 - v) : (int64_t)v;

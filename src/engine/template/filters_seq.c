@@ -459,6 +459,8 @@ static struct value filter_batch(struct render *r, const struct call *c)
         if (!vlist_push(r, row.l, item))
             return value_error();
     }
+    if (arg_set(c, 1) && size > RENDER_MAX_RANGE)
+        return render_fail(r, ERR_TOO_LARGE, "batch: rows of more than %d items", RENDER_MAX_RANGE);
     while (row.type == V_LIST && arg_set(c, 1) && (int64_t)row.l->n < size)
         if (!render_steps(r, 1) || !vlist_push(r, row.l, c->a[1]))
             return value_error();
@@ -473,6 +475,8 @@ static struct value filter_slice(struct render *r, const struct call *c)
         return value_error();
     if (slices == 0)
         return render_fail(r, ERR_INVALID, "integer division or modulo by zero");
+    if (slices > RENDER_MAX_RANGE)
+        return render_fail(r, ERR_TOO_LARGE, "slice: more than %d slices", RENDER_MAX_RANGE);
     if (slices < 0)
         return value_generator(r, out, "sync_do_slice");
     uint64_t each = l.l->n / (uint64_t)slices, more = l.l->n % (uint64_t)slices, at = 0;

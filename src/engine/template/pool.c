@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A pool is a list of chunks, filled from the front. Under AddressSanitizer every allocation gets
- * a chunk of its own, so that an overrun of one is seen. */
+ * A pool is a list of chunks, filled from the front. */
 #include "engine/template/pool.h"
 
 #include <stdint.h>
@@ -14,16 +13,9 @@ struct pool_chunk {
     char data[] ATTR_ALIGNED(16);
 };
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#ifdef POOL_ALLOCATES_APART
 #define POOL_CHUNK_MIN 0
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define POOL_CHUNK_MIN 0
-#endif
-
-#ifndef POOL_CHUNK_MIN
+#else
 #define POOL_CHUNK_MIN ((size_t)32 << 10)
 #endif
 #define POOL_CHUNK_MAX ((size_t)1 << 20)

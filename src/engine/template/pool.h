@@ -10,6 +10,16 @@
 
 #include "base/compiler.h"
 
+/* Under AddressSanitizer every allocation stands alone, so that an overrun of one is seen; nothing
+ * can then grow in place. */
+#if defined(__SANITIZE_ADDRESS__)
+#define POOL_ALLOCATES_APART 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POOL_ALLOCATES_APART 1
+#endif
+#endif
+
 struct pool_chunk;
 
 struct pool {

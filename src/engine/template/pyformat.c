@@ -24,6 +24,11 @@ struct spec {
     char type;     /* 0 = by type */
 };
 
+static bool one_of(char c, const char *set)
+{
+    return c != '\0' && strchr(set, c) != NULL;
+}
+
 /* Pads text; with align '=' the fill goes behind the sign. */
 static void append_aligned(struct str text, const struct spec *s, char fallback, struct buf *out)
 {
@@ -35,8 +40,8 @@ static void append_aligned(struct str text, const struct spec *s, char fallback,
     } else if (align == '^') {
         append_padded(text, pad / 2, pad - pad / 2, fill, out);
     } else if (align == '=') {
-        size_t sign = text.len > 0 && strchr("+- ", text.ptr[0]) != NULL;
-        if (text.len > sign + 1 && text.ptr[sign] == '0' && strchr("xXob", text.ptr[sign + 1]))
+        size_t sign = text.len > 0 && one_of(text.ptr[0], "+- ");
+        if (text.len > sign + 1 && text.ptr[sign] == '0' && one_of(text.ptr[sign + 1], "xXob"))
             sign += 2;
         buf_append(out, str_sub(text, 0, sign));
         append_padded(str_sub(text, sign, SIZE_MAX), pad, 0, fill, out);
@@ -80,17 +85,14 @@ static void append_int(int64_t v, const struct spec *s, struct buf *out)
     append_sign(v < 0, s, &b);
     if (s->alternate && base != 10)
         buf_printf(&b, "0%c", s->type);
-    while (s->precision > (int)text.len) { /* "%.5d" */
-        struct spec zeros = {.fill = '0', .align = '>', .width = (uint64_t)s->precision};
-        append_aligned(text, &zeros, '>', &b);
-        text.len = 0;
-        break;
-    }
-    append_grouped(text, s->grouping, base == 10 ? 3 : 4, &b);
+    if (s->precision > (int)text.len) /* "%.5d" */
+        append_padded(text, (uint64_t)s->precision - text.len, 0, '0', &b);
+    else
+        append_grouped(text, s->grouping, base == 10 ? 3 : 4, &b);
     append_aligned(buf_str(&b), s, '>', out);
 }
 
-/* Removes ".000" and trailing zeros, as %g does without '#'. */
+/* The digits of f >= 0 as the spec wants them; returns their number. */
 static size_t float_digits(double f, const struct spec *s, char *text, size_t size)
 {
     char type = s->type ? s->type : 'r';
@@ -189,16 +191,16 @@ static bool read_spec(struct str text, struct spec *s)
     *s = (struct spec){.precision = -1};
     if (text.len > 0) {
         uint32_t first = cp_next(text, &second);
-        if (second < text.len && strchr("<>=^", text.ptr[second])) {
+        if (second < text.len && one_of(text.ptr[second], "<>=^")) {
             s->fill = first;
             s->align = text.ptr[second];
             at = second + 1;
-        } else if (strchr("<>=^", text.ptr[0])) {
+        } else if (one_of(text.ptr[0], "<>=^")) {
             s->align = text.ptr[0];
             at = 1;
         }
     }
-    if (at < text.len && strchr("+- ", text.ptr[at])) {
+    if (at < text.len && one_of(text.ptr[at], "+- ")) {
         s->sign = text.ptr[at] == '-' ? '\0' : text.ptr[at];
         at++;
     }
@@ -253,7 +255,7 @@ bool format_value(struct render *r, struct value v, struct str text, struct buf 
         append_text(v.s->s, &s, '<', out);
         return true;
     }
-    if (value_is_integral(v) && (!s.type || strchr("dxXobn", s.type))) {
+    if (value_is_integral(v) && (!s.type || one_of(s.type, "dxXobn"))) {
         if (s.precision >= 0)
             return fail_spec(r, v, text);
         append_int(value_to_int(v), &s, out);
@@ -265,7 +267,7 @@ bool format_value(struct render *r, struct value v, struct str text, struct buf 
         append_aligned(buf_str(&b), &s, '<', out);
         return true;
     }
-    if (!value_is_number(v) || (s.type && !strchr("eEfFgGn%", s.type)))
+    if (!value_is_number(v) || (s.type && !one_of(s.type, "eEfFgGn%")))
         return fail_spec(r, v, text);
     append_float(value_to_float(v), &s, out);
     return true;
@@ -385,7 +387,7 @@ static bool percent_convert(struct percent *p, struct value v, struct spec *s)
     case 'x':
     case 'X':
     case 'o':
-        if (v.type == V_FLOAT && strchr("diu", s->type) && fabs(v.f) < 9e18)
+        if (v.type == V_FLOAT && one_of(s->type, "diu") && fabs(v.f) < 9e18)
             v = value_int((int64_t)v.f);
         if (!value_is_integral(v)) {
             render_fail_type(p->r, "%%%c format: a number is required, not %s", s->type,
@@ -421,7 +423,7 @@ static bool percent_directive(struct percent *p)
     uint64_t n;
     if (p->at < p->f.len && p->f.ptr[p->at] == '(' && !percent_key(p, &v))
         return false;
-    for (; p->at < p->f.len && strchr("#0- +", p->f.ptr[p->at]); p->at++) {
+    for (; p->at < p->f.len && one_of(p->f.ptr[p->at], "#0- +"); p->at++) {
         char c = p->f.ptr[p->at];
         if (c == '#')
             s.alternate = true;
@@ -440,7 +442,7 @@ static bool percent_directive(struct percent *p)
             return false;
         s.precision = (int)n;
     }
-    while (p->at < p->f.len && strchr("hlL", p->f.ptr[p->at]))
+    while (p->at < p->f.len && one_of(p->f.ptr[p->at], "hlL"))
         p->at++;
     if (p->at >= p->f.len) {
         render_fail(p->r, ERR_INVALID, "incomplete format");

@@ -101,14 +101,23 @@ static struct value first_of_pair(struct render *r, struct value pair, const voi
     return pair.l->items[0];
 }
 
+/* The items as a list of pairs, sorted by key. */
+static struct value sorted_pairs(struct render *r, const struct vdict *d)
+{
+    struct vview view = {.kind = VIEW_ITEMS, .d = (struct vdict *)(uintptr_t)d};
+    struct value pairs = value_to_list(r, (struct value){.type = V_VIEW, .view = &view});
+    if (!is_error(pairs) && !sort_list(r, pairs.l, first_of_pair, NULL, false))
+        return value_error();
+    return pairs;
+}
+
 static bool append_object(struct render *r, const struct vdict *d, const struct json_style *style,
                           int level, struct buf *out)
 {
     struct value pairs = value_none();
     if (style->sort_keys) {
-        struct vview view = {.kind = VIEW_ITEMS, .d = (struct vdict *)(uintptr_t)d};
-        pairs = value_to_list(r, (struct value){.type = V_VIEW, .view = &view});
-        if (is_error(pairs) || !sort_list(r, pairs.l, first_of_pair, NULL, false))
+        pairs = sorted_pairs(r, d);
+        if (is_error(pairs))
             return false;
     }
     buf_push(out, '{');
@@ -208,21 +217,6 @@ enum { PPRINT_WIDTH = 80 };
 
 static void pretty(struct render *r, struct value v, size_t indent, size_t after, struct buf *out);
 
-/* The value as one line, dicts sorted by key. */
-static void pretty_line(struct render *r, struct value v, struct buf *out)
-{
-    pretty(r, v, SIZE_MAX, 0, out);
-}
-
-static void pretty_item(struct render *r, struct value v, size_t indent, size_t after,
-                        struct buf *out)
-{
-    if (indent == SIZE_MAX)
-        pretty_line(r, v, out);
-    else
-        pretty(r, v, indent, after, out);
-}
-
 static void pretty_break(size_t indent, struct buf *out)
 {
     buf_push(out, ',');
@@ -233,15 +227,6 @@ static void pretty_break(size_t indent, struct buf *out)
     buf_push(out, '\n');
     for (size_t i = 0; i < indent && !out->failed; i++)
         buf_push(out, ' ');
-}
-
-static struct value sorted_pairs(struct render *r, struct vdict *d)
-{
-    struct vview view = {.kind = VIEW_ITEMS, .d = d};
-    struct value pairs = value_to_list(r, (struct value){.type = V_VIEW, .view = &view});
-    if (!is_error(pairs) && !sort_list(r, pairs.l, first_of_pair, NULL, false))
-        return value_error();
-    return pairs;
 }
 
 static void pretty_dict(struct render *r, struct value v, size_t indent, size_t after,
@@ -257,8 +242,7 @@ static void pretty_dict(struct render *r, struct value v, size_t indent, size_t 
         buf_append(out, buf_str(&key));
         buf_append_c(out, ": ");
         size_t column = indent == SIZE_MAX ? indent : indent + cp_count(buf_str(&key)) + 2;
-        pretty_item(r, pairs.l->items[i].l->items[1], column,
-                    i + 1 == pairs.l->n ? after + 1 : 1, out);
+        pretty(r, pairs.l->items[i].l->items[1], column, i + 1 == pairs.l->n ? after + 1 : 1, out);
     }
     buf_push(out, '}');
 }
@@ -271,7 +255,7 @@ static void pretty_list(struct render *r, struct value v, size_t indent, size_t 
     for (size_t i = 0; i < v.l->n && !r->failed; i++) {
         if (i > 0)
             pretty_break(indent, out);
-        pretty_item(r, v.l->items[i], indent, i + 1 == v.l->n ? after + 1 : 1, out);
+        pretty(r, v.l->items[i], indent, i + 1 == v.l->n ? after + 1 : 1, out);
     }
     if (!list && v.l->n == 1)
         buf_push(out, ',');
@@ -289,7 +273,7 @@ static void pretty(struct render *r, struct value v, size_t indent, size_t after
     } else {
         if (indent != SIZE_MAX) {
             CLEANUP_BUF struct buf line = render_buf();
-            pretty_line(r, v, &line);
+            pretty(r, v, SIZE_MAX, 0, &line);
             if (cp_count(buf_str(&line)) + indent + after <= PPRINT_WIDTH)
                 indent = SIZE_MAX;
         }

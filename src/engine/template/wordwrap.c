@@ -23,7 +23,7 @@ struct wrap {
 
 static bool is_blank(struct str s)
 {
-    return s.len > 0 && strchr("\t\n\v\f\r ", s.ptr[0]) != NULL;
+    return s.len > 0 && s.ptr[0] && strchr("\t\n\v\f\r ", s.ptr[0]) != NULL;
 }
 
 static uint32_t at_cp(struct str s, size_t at)

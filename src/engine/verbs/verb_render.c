@@ -5,7 +5,8 @@
  *     {"vars":{"messages":[{"role":"user","content":"Hi"}]}}  →  {"text":"<|user|>Hi"}
  *     ... where the template calls raise_exception('no')       →  {"raised":"no"}
  *
- * "vars" is the complete context. --now fixes what strftime_now sees. */
+ * "vars" is the complete context. --now fixes what strftime_now sees. A template with a syntax error
+ * answers every line with that error. */
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,7 +33,8 @@ const struct opt verb_render_opts[] = {
 enum { TEMPLATE_FILE_MAX = 16 << 20, TEXT_MAX_BYTES = 256 << 20 };
 
 struct render_job {
-    struct template *template;
+    struct template *template; /* NULL: it could not be parsed; `syntax` says why */
+    struct error syntax;
     struct timespec now;
 };
 
@@ -40,6 +42,8 @@ static int answer(void *ctx, const struct json *in, struct json *out, struct err
 {
     const struct render_job *job = ctx;
     const struct json *vars = js_get(in, "vars");
+    if (!job->template)
+        return error_copy(err, &job->syntax);
     if (!js_is(vars, JS_OBJECT))
         return error_set(err, ERR_INVALID, "a line needs 'vars', an object");
     bool raised = false;
@@ -79,13 +83,15 @@ static int parse_now(const char *text, struct timespec *ret, struct error *err)
     return 0;
 }
 
-static int open_template(const char *path, struct template **ret, struct error *err)
+static int open_template(const char *path, struct render_job *job, struct error *err)
 {
     if (!path)
         return error_set(err, ERR_INVALID, "--template is missing");
     CLEANUP_BUF struct buf source = BUF_INIT(TEMPLATE_FILE_MAX);
     int r = file_read(path, &source, err);
-    return r == 0 ? template_parse(buf_str(&source), ret, err) : r;
+    if (r == 0)
+        template_parse(buf_str(&source), &job->template, &job->syntax);
+    return r;
 }
 
 int verb_render(int argc, char **argv)
@@ -98,9 +104,11 @@ int verb_render(int argc, char **argv)
         return exit_code;
     int r = o.now ? parse_now(o.now, &job.now, &err) : 0;
     if (r == 0)
-        r = open_template(o.template_path, &job.template, &err);
+        r = open_template(o.template_path, &job, &err);
     if (r == 0)
         r = jsonl_run(answer, &job, &err);
+    if (r == 0 && !job.template)
+        r = error_copy(&err, &job.syntax);
     template_free(job.template);
     return r < 0 ? verb_fail(&err) : 0;
 }

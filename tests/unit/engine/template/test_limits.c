@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "engine/template/pool.h"
 
 /* `n` times `part` between `before` and `after`, as a template. */
 static char *repeated(const char *before, const char *part, size_t n, const char *after)
@@ -25,12 +26,15 @@ static void expect_refusal(const char *text, const char *message)
 {
     struct error err = ERROR_INIT;
     CLEANUP_BUF struct buf out = BUF_INIT(16 << 20);
+    const struct template_options o = {.max_steps = 3000000}; /* less than the default, to be quick */
     int64_t start = clock_mono_ms();
-    int r = render_text(text, NULL, &out, &err);
+    int r = render_text(text, &o, &out, &err);
     if (r >= 0 || !strstr(err.msg, message))
         fail_msg("%.60s...: got '%.80s', wanted '%s'", text, r < 0 ? err.msg : "success", message);
     assert_int_equal(out.len, 0);
-    assert_true(clock_mono_ms() - start < 30000);
+    int64_t ms = clock_mono_ms() - start;
+    if (ms > 30000)
+        fail_msg("%.60s...: took %lld ms", text, (long long)ms);
 }
 
 static void test_limits__nesting(void **state)
@@ -80,8 +84,8 @@ static void test_limits__work(void **state)
         {"{{ '%999999999d' % 1 }}", "too large"},
         {"{{ '%.999999999f' % 1 }}", "too large"},
         {"{{ '{:999999999}'.format(1) }}", "invalid format specifier"},
-        {"{{ [1]|slice(1000000000)|list }}", "memory"},
-        {"{{ [1]|batch(1000000000, 1)|list }}", "memory"},
+        {"{{ [1]|slice(1000000000)|list }}", "more than 100000"},
+        {"{{ [1]|batch(1000000000, 1)|list }}", "more than 100000"},
         {"{% set n = namespace(s='a') %}{% for i in range(99) %}{% set n.s = n.s + n.s %}"
          "{% endfor %}", "a string grows beyond"},
         {"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "nested too deeply"},
@@ -114,6 +118,9 @@ static void test_limits__size(void **state)
 static void test_limits__growing_text(void **state)
 {
     (void)state;
+#ifdef POOL_ALLOCATES_APART
+    skip();
+#endif
     struct error err = ERROR_INIT;
     CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
     assert_ok(render_text("{% set n = namespace(s='') %}{% for i in range(20000) %}"
