@@ -136,14 +136,12 @@ static void each_keyword(size_t topic, bool with_space,
 static void make_vocab(struct demo_vocab *v)
 {
     demo_vocab_init(v);
-    for (int with_space = 1; with_space >= 0; with_space--) {
-        for (size_t t = 0; t < demo_n_topics; t++) {
-            struct str text = str_from(demo_topics[t].answer), word;
-            while (demo_next_word(&text, &word))
-                if ((word.ptr[0] == ' ') == (with_space == 1))
-                    demo_vocab_add_word(v, word);
-            each_keyword(t, with_space == 1, add_word, v, NULL);
-        }
+    for (size_t t = 0; t < demo_n_topics; t++) {
+        struct str text = str_from(demo_topics[t].answer), word;
+        while (demo_next_word(&text, &word))
+            demo_vocab_add_word(v, word);
+        each_keyword(t, true, add_word, v, NULL);
+        each_keyword(t, false, add_word, v, NULL);
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include <search.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
@@ -17,9 +18,10 @@ static const char *const special_texts[DEMO_N_SPECIAL] = {
 
 enum { TYPE_NORMAL = 1, TYPE_CONTROL = 3 }; /* tokenizer.ggml.token_type */
 
+/* A text with its number: a token's id or a merge's rank. */
 struct vocab_entry {
     struct str text;
-    int32_t id;
+    int32_t number;
 };
 
 static int compare_entries(const void *a, const void *b)
@@ -27,11 +29,19 @@ static int compare_entries(const void *a, const void *b)
     return str_cmp(((const struct vocab_entry *)a)->text, ((const struct vocab_entry *)b)->text);
 }
 
-static int32_t find_spelling(const struct demo_vocab *v, struct str spelling)
+static int32_t look_up(void *const *index, struct str text)
 {
-    struct vocab_entry key = {.text = spelling};
-    void *hit = tfind(&key, (void *const *)&v->index, compare_entries);
-    return hit ? (*(struct vocab_entry *const *)hit)->id : -1;
+    struct vocab_entry key = {.text = text};
+    void *hit = tfind(&key, index, compare_entries);
+    return hit ? (*(struct vocab_entry *const *)hit)->number : -1;
+}
+
+static void enter(void **index, struct str text, size_t number)
+{
+    struct vocab_entry *e = xmalloc(sizeof(*e));
+    *e = (struct vocab_entry){text, (int32_t)number};
+    if (!tsearch(e, index, compare_entries))
+        alloc_failed();
 }
 
 /* Takes over `text`. */
@@ -41,10 +51,7 @@ static int32_t add_token(struct demo_vocab *v, struct str text, int32_t type)
     v->types = xrealloc(v->types, v->n + 1, sizeof(*v->types));
     v->tokens[v->n] = text;
     v->types[v->n] = type;
-    struct vocab_entry *e = xmalloc(sizeof(*e));
-    *e = (struct vocab_entry){text, (int32_t)v->n};
-    if (!tsearch(e, &v->index, compare_entries))
-        alloc_failed();
+    enter(&v->token_index, text, v->n);
     return (int32_t)v->n++;
 }
 
@@ -82,29 +89,69 @@ void demo_vocab_init(struct demo_vocab *v)
     }
 }
 
+/* Takes over `text`. */
+static void add_merge(struct demo_vocab *v, struct str text)
+{
+    v->merges = xrealloc(v->merges, v->n_merges + 1, sizeof(*v->merges));
+    v->merges[v->n_merges] = text;
+    enter(&v->merge_index, text, v->n_merges++);
+}
+
+static char *pair_text(struct str left, struct str right)
+{
+    return xasprintf("%.*s %.*s", (int)left.len, left.ptr, (int)right.len, right.ptr);
+}
+
+/* The pieces, borrowed from `spelling`, into which byte-level BPE cuts a word; their number. */
+static size_t cut(const struct demo_vocab *v, const char *spelling, struct str *pieces)
+{
+    size_t n = 0;
+    for (const char *p = spelling; *p; n++) {
+        uint32_t cp;
+        pieces[n] = str_make(p, utf8_decode(p, strlen(p), &cp));
+        p += pieces[n].len;
+    }
+    for (;;) {
+        int32_t best = -1;
+        size_t at = 0;
+        for (size_t i = 0; i + 1 < n; i++) {
+            CLEANUP_FREE char *pair = pair_text(pieces[i], pieces[i + 1]);
+            int32_t rank = look_up(&v->merge_index, str_from(pair));
+            if (rank >= 0 && (best < 0 || rank < best))
+                best = rank, at = i;
+        }
+        if (best < 0)
+            return n;
+        pieces[at].len += pieces[at + 1].len;
+        memmove(&pieces[at + 1], &pieces[at + 2], (n - at - 2) * sizeof(*pieces));
+        n--;
+    }
+}
+
 void demo_vocab_add_word(struct demo_vocab *v, struct str word)
 {
-    for (size_t n = 2; n <= word.len; n++) {
-        CLEANUP_FREE char *whole = spell(str_sub(word, 0, n));
-        if (find_spelling(v, str_from(whole)) >= 0)
-            continue;
-        CLEANUP_FREE char *left = spell(str_sub(word, 0, n - 1));
-        CLEANUP_FREE char *right = spell(str_sub(word, n - 1, 1));
-        v->merges = xrealloc(v->merges, v->n_merges + 1, sizeof(*v->merges));
-        v->merges[v->n_merges++] = str_from(xasprintf("%s %s", left, right));
-        add_token(v, str_from(TAKE(whole)), TYPE_NORMAL);
+    CLEANUP_FREE char *spelling = spell(word);
+    CLEANUP_FREE struct str *pieces = xcalloc(word.len, sizeof(*pieces));
+    size_t n = cut(v, spelling, pieces);
+    struct str left = pieces[0];
+    for (size_t i = 1; i < n; i++) {
+        add_merge(v, str_from(pair_text(left, pieces[i])));
+        left.len += pieces[i].len;
+        if (look_up(&v->token_index, left) < 0)
+            add_token(v, str_from(xasprintf("%.*s", (int)left.len, left.ptr)), TYPE_NORMAL);
     }
 }
 
 int32_t demo_vocab_find(const struct demo_vocab *v, struct str word)
 {
     CLEANUP_FREE char *spelling = spell(word);
-    return find_spelling(v, str_from(spelling));
+    return look_up(&v->token_index, str_from(spelling));
 }
 
 void demo_vocab_release(struct demo_vocab *v)
 {
-    tdestroy(v->index, free);
+    tdestroy(v->token_index, free);
+    tdestroy(v->merge_index, free);
     for (size_t i = 0; i < v->n; i++)
         free((void *)(uintptr_t)v->tokens[i].ptr);
     for (size_t i = 0; i < v->n_merges; i++)

@@ -2,9 +2,9 @@
  *
  * The demo model's vocabulary: a byte-level BPE made from the words that occur.
  *
- * Every word becomes one token by a chain of merges from its left end: "d"+"o", "do"+"c", …, so
- * each prefix of a word is a token too. Words with a leading space come first in rank, so that a
- * chain without a space cannot break into one that has it. Bytes stand for everything else. */
+ * A word is added by cutting it with the merges there are and joining the pieces from the left with
+ * new ones. Those rank behind all others, so a word that was added stays one token, whatever is
+ * added later. Bytes stand for everything else. */
 #ifndef TOOLS_DEMO_VOCAB_H
 #define TOOLS_DEMO_VOCAB_H
 
@@ -21,13 +21,14 @@ struct demo_vocab {
     size_t n;
     struct str *merges;
     size_t n_merges;
-    void *index;
+    void *token_index; /* spelling → id */
+    void *merge_index; /* "left right" → rank */
 };
 
 void demo_vocab_init(struct demo_vocab *v);
 void demo_vocab_release(struct demo_vocab *v);
 
-/* Adds words (raw text): call once for all words with a leading space, then for the others. */
+/* Makes a word (raw text) one token. */
 void demo_vocab_add_word(struct demo_vocab *v, struct str word);
 
 /* The token of a whole word that was added, or of a single byte. */
