@@ -36,23 +36,23 @@ struct engine_launch {
     const char *mmproj_path;   /* NULL = none */
     const char *template_path; /* NULL = the one in the model */
     const char *socket_path;
-    int lifeline_fd;           /* of the child: end of file there means that the daemon is gone */
+    int lifeline_fd; /* of the child: end of file there means that the daemon is gone */
     enum engine_mode mode;
-    int64_t context_size;      /* 0 = the engine's choice */
-    const char *const *flags;  /* of the user, checked by engine_check_flags() */
+    int64_t context_size;     /* 0 = the engine's choice */
+    const char *const *flags; /* of the user, checked by engine_check_flags() */
     size_t n_flags;
 };
 
 struct engine {
-    const char *name;            /* in URLs, `ps` and settings */
-    const char *title;           /* in messages */
+    const char *name;  /* in URLs, `ps` and settings */
+    const char *title; /* in messages */
     const char *health_path;
-    const char *const *formats;  /* of models, NULL-terminated */
-    unsigned modes;              /* bit 1 << enum engine_mode */
-    bool one_process;            /* a process that serves one of its modes serves them all */
-    const char *binary_name;     /* of the program looked for */
+    const char *const *formats; /* of models, NULL-terminated */
+    unsigned modes;             /* bit 1 << enum engine_mode */
+    bool one_process;           /* a process that serves one of its modes serves them all */
+    const char *binary_name;    /* of the program looked for */
 
-    /* The program to run; `configured` (NULL = none) is what the user said and then counts alone. */
+    /* The program to run; `configured` (NULL = none) is the user's word and then counts alone. */
     int (*find)(const char *configured, char **ret_path, struct error *err);
     int (*argv)(const struct engine_launch *l, struct engine_argv *ret, struct error *err);
 };

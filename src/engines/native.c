@@ -25,8 +25,8 @@ static const struct flag_map {
     const char *flag;
     const char *ours;
 } flag_map[] = {
-    {"-c", "--ctx-size"},  {"--ctx-size", "--ctx-size"}, {"-np", "--parallel"},
-    {"--parallel", "--parallel"}, {"-t", "--threads"},   {"--threads", "--threads"},
+    {"-c", "--ctx-size"},         {"--ctx-size", "--ctx-size"}, {"-np", "--parallel"},
+    {"--parallel", "--parallel"}, {"-t", "--threads"},          {"--threads", "--threads"},
 };
 
 static const char *our_name(struct str flag)

@@ -150,7 +150,8 @@ ssize_t exchange_pull(struct http_request *r, char *p, size_t max)
         pthread_cond_broadcast(&r->changed);
         result = (ssize_t)n;
     } else {
-        result = r->out_abort ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+        result =
+            r->out_abort ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
     }
     pthread_mutex_unlock(&r->lock);
     atomic_store(r->deadline_ms, clock_mono_ms() + SEND_TIMEOUT_MS);
@@ -239,8 +240,7 @@ int http_request_read_all(struct http_request *r, struct buf *out, struct error 
     enum { STEP = 32 * 1024 };
     /* A body that says it is too large is refused before it is sent. */
     if (r->content_length != UINT64_MAX && r->content_length > out->max - out->len)
-        return error_set(err, ERR_TOO_LARGE, "the request body is larger than %zu bytes",
-                         out->max);
+        return error_set(err, ERR_TOO_LARGE, "the request body is larger than %zu bytes", out->max);
     for (;;) {
         char piece[STEP];
         ssize_t n = http_request_read(r, piece, sizeof(piece), err);

@@ -12,12 +12,12 @@
 #include "http/server.h"
 
 struct listener {
-    int fd;          /* listening, or -1 */
-    uint16_t port;   /* of a TCP socket */
+    int fd;        /* listening, or -1 */
+    uint16_t port; /* of a TCP socket */
     bool is_unix;
-    char *path;      /* of a Unix socket made here; NULL = none to remove */
-    int lock_fd;     /* held while the socket lives, so that two servers cannot replace each other */
-    dev_t dev;       /* the socket file, to remove only what is ours */
+    char *path;  /* of a Unix socket made here; NULL = none to remove */
+    int lock_fd; /* held while the socket lives, so that two servers cannot replace each other */
+    dev_t dev;   /* the socket file, to remove only what is ours */
     ino_t ino;
 };
 

@@ -149,16 +149,13 @@ static struct connection *connection_open(struct http_server *s, int fd)
 {
     if (!s->listener.is_unix)
         enable_probes(fd);
-    CLEANUP_FD int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (wake_fd < 0) {
-        shutdown(fd, SHUT_RDWR);
-        return NULL;
-    }
     struct connection *c = xcalloc(1, sizeof(*c));
     c->server = s;
     c->fd = fd;
-    c->wake_fd = TAKE_FD(wake_fd);
+    c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     set_deadline(c, s->header_timeout_ms);
+    if (c->wake_fd < 0)
+        shutdown(fd, SHUT_RDWR); /* no descriptor left: it cannot be served */
     pthread_mutex_lock(&s->lock);
     s->n_accepted -= s->n_accepted > 0;
     c->next = s->connections;
@@ -182,7 +179,8 @@ static void connection_close(struct connection *c)
         c->next->prev = c->prev;
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
-    close(c->wake_fd);
+    if (c->wake_fd >= 0)
+        close(c->wake_fd);
     free(c->target);
     free(c);
 }
@@ -336,7 +334,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *conn, const 
     (void)version;
     struct http_server *s = ctx;
     struct connection *c = connection_of(conn);
-    if (!c)
+    if (!c || c->wake_fd < 0)
         return MHD_NO;
     int64_t dropping_until = atomic_load(&c->deadline_ms);
     set_deadline(c, NO_DEADLINE);
@@ -389,21 +387,24 @@ ATTR_PRINTF(2, 0) static void on_log(void *ctx, const char *fmt, va_list args)
 
 static struct MHD_Daemon *start_daemon(struct http_server *s, unsigned max_connections)
 {
-    unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
-                     MHD_USE_ITC | MHD_USE_ERROR_LOG;
-    return MHD_start_daemon(
-        flags, 0, on_accept, s, on_request, s,                                    /* */
-        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,                                 /* first */
-        MHD_OPTION_LISTEN_SOCKET, s->listener.fd,                                 /* */
-        MHD_OPTION_CONNECTION_LIMIT, max_connections,                             /* */
-        MHD_OPTION_CONNECTION_TIMEOUT, 0U,                                        /* see above */
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,            /* */
-        MHD_OPTION_THREAD_STACK_SIZE, (size_t)CONNECTION_STACK,                   /* */
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,                           /* */
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,                             /* */
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, s,                                /* */
-        MHD_OPTION_STRICT_FOR_CLIENT, 1,                                          /* */
-        MHD_OPTION_END);
+    unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
+                     MHD_USE_POLL | MHD_USE_ITC | MHD_USE_ERROR_LOG;
+    /* The logger must come first, so that it gets the complaints about the others. */
+    const struct MHD_OptionItem options[] = {
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_log, NULL},
+        {MHD_OPTION_LISTEN_SOCKET, s->listener.fd, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)max_connections, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, 0, NULL}, /* see above */
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
+        {MHD_OPTION_THREAD_STACK_SIZE, CONNECTION_STACK, NULL},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, s},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, s},
+        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_target, s},
+        {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    return MHD_start_daemon(flags, 0, on_accept, s, on_request, s, MHD_OPTION_ARRAY, options,
+                            MHD_OPTION_END);
 }
 
 static struct http_server *server_new(const struct http_server_options *o)

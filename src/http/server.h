@@ -82,14 +82,23 @@ void http_server_stop(struct http_server *s);
 
 /* ---- the request; everything returned is borrowed from it ---- */
 
-const char *http_request_method(const struct http_request *r); /* "GET" */
-const char *http_request_path(const struct http_request *r);   /* percent-decoded, without query;
-                                                                  runs of '/' made one */
-const char *http_request_raw_path(const struct http_request *r); /* as sent, without query */
-const char *http_request_query(const struct http_request *r, const char *key); /* decoded; NULL if
-                                                                  absent, "" if it has no value */
-const char *http_request_query_string(const struct http_request *r); /* raw, without '?'; "" if none */
-const char *http_request_header(const struct http_request *r, const char *name); /* NULL if absent */
+const char *http_request_method(const struct http_request *r);
+
+/* Percent-decoded, without the query; runs of '/' are made one. */
+const char *http_request_path(const struct http_request *r);
+
+/* As sent, without the query. */
+const char *http_request_raw_path(const struct http_request *r);
+
+/* The first value of a key, decoded; NULL if the key is absent, "" if it has no value. */
+const char *http_request_query(const struct http_request *r, const char *key);
+
+/* As sent, without '?'; "" if there is none. */
+const char *http_request_query_string(const struct http_request *r);
+
+/* The first header of that name in any case; NULL if there is none. */
+const char *http_request_header(const struct http_request *r, const char *name);
+
 bool http_request_is_local_socket(const struct http_request *r); /* came over a Unix socket */
 
 /* Calls fn(name, value, ctx) for each header in the order sent. */
@@ -108,7 +117,8 @@ bool http_request_canceled(const struct http_request *r);
 
 /* fn(ctx) runs once, on another thread, when the client leaves or the server stops; not after the
  * handler returned. Set before the long work starts; if the client has left already, it runs at
- * once on the caller's thread. fn must not block. NULL removes it, and when that call returns fn does not run any more. */
+ * once on the caller's thread. fn must not block. NULL removes it, and when that call returns fn
+ * does not run any more. */
 void http_request_on_cancel(struct http_request *r, void (*fn)(void *ctx), void *ctx);
 
 /* ---- the answer ---- */
@@ -126,7 +136,7 @@ void http_respond_empty(struct http_request *r, int status);
  * while the client does not read (back pressure). 0, or -ERR_CANCELED once the client is gone. */
 void http_stream_begin(struct http_request *r, int status, const char *content_type);
 int http_stream_write(struct http_request *r, struct str piece);
-void http_stream_abort(struct http_request *r); /* cuts the connection instead of ending well */
+void http_stream_abort(struct http_request *r);    /* cuts the connection instead of ending well */
 bool http_responded(const struct http_request *r); /* has an answer been started? */
 
 #endif

@@ -62,8 +62,7 @@ static int listen_tcp(struct daemon *d, struct error *err)
         .listen = {.host = s->host, .port = s->port}, .handler = routes_handle, .ctx = d};
     int r = http_server_start(&o, &d->tcp_server, err);
     if (r == 0)
-        log_info("listening on http://%s:%u", s->host,
-                 (unsigned)http_server_port(d->tcp_server));
+        log_info("listening on http://%s:%u", s->host, (unsigned)http_server_port(d->tcp_server));
     return r;
 }
 

@@ -15,7 +15,7 @@ struct daemon {
     struct scheduler *scheduler;
     struct http_server *unix_server; /* NULL = not listening there */
     struct http_server *tcp_server;
-    char *engine_dir;                /* private, for the engines' sockets */
+    char *engine_dir; /* private, for the engines' sockets */
 };
 
 /* Opens the store, starts the scheduler, listens. `settings` must outlive it. */

@@ -66,8 +66,7 @@ static bool is_local_name(struct str host)
         return host.len > 0;
     for (size_t i = 0; i < ARRAY_LEN(zones); i++) {
         size_t n = strlen(zones[i]);
-        if (host.len > n &&
-            str_eq_nocase(str_sub(host, host.len - n, n), str_make(zones[i], n)))
+        if (host.len > n && str_eq_nocase(str_sub(host, host.len - n, n), str_make(zones[i], n)))
             return true;
     }
     return false;

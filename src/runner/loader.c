@@ -48,8 +48,7 @@ static int64_t wished_context(struct runner *r, int64_t packaged)
 {
     CLEANUP(model_info_release) struct model_info info = {0};
     CLEANUP_JSON struct json *config = NULL;
-    if (packaged <= 0 ||
-        models_get(r->s->models, r->target.id, MODELS_EXACT, &info, NULL) < 0 ||
+    if (packaged <= 0 || models_get(r->s->models, r->target.id, MODELS_EXACT, &info, NULL) < 0 ||
         js_parse(str_from(info.config_json), "the model's config", &config, NULL) < 0)
         return packaged;
     char key[128];

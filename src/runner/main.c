@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/opt.h"
@@ -15,19 +14,23 @@
 static const struct program program;
 
 /* Waits for a signal to end; SIGHUP is not one, a terminal that closes leaves the daemon alone. */
-static void await_signal(const sigset_t *signals)
+static int await_signal(const sigset_t *signals)
 {
     int got = 0;
     while (sigwait(signals, &got) != 0)
         ;
-    log_info("ending, because of signal %d", got);
+    return got;
 }
 
-/* Who sends the signal again does not want to wait: the engines die with this process. */
+/* Who sends the signal again does not want to wait: it then does what it does to any program. The
+ * engines die with this process. */
 static void *await_second_signal(void *signals)
 {
-    await_signal(signals);
-    _exit(1);
+    int got = await_signal(signals);
+    signal(got, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    raise(got);
+    return NULL;
 }
 
 /* Each client needs two descriptors, and two more while an engine works for it. */
@@ -45,7 +48,7 @@ static int serve(const struct settings *settings, struct error *err)
 {
     raise_descriptor_limit();
     /* Blocked before any thread is made, so that no thread but one that waits for them takes them.
-     * Static, because the second waiter never returns. */
+     * Static, because the second waiter outlives this function. */
     static sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
@@ -58,7 +61,7 @@ static int serve(const struct settings *settings, struct error *err)
     int r = daemon_start(settings, &d, err);
     if (r < 0)
         return r;
-    await_signal(&signals);
+    log_info("ending, because of signal %d", await_signal(&signals));
     pthread_t second;
     if (pthread_create(&second, NULL, await_second_signal, &signals) == 0)
         pthread_detach(second);

@@ -16,10 +16,10 @@
 #define KEEP_DEFAULT INT64_MIN
 
 struct model_settings {
-    struct json *config;   /* object in the API's spelling; NULL = empty */
-    int64_t context_size;  /* 0 = the model's */
+    struct json *config;  /* object in the API's spelling; NULL = empty */
+    int64_t context_size; /* 0 = the model's */
     int64_t keep_alive_ns;
-    const char **flags;    /* borrowed from config; NULL-terminated */
+    const char **flags; /* borrowed from config; NULL-terminated */
     size_t n_flags;
 };
 #define MODEL_SETTINGS_INIT ((struct model_settings){.keep_alive_ns = KEEP_DEFAULT})

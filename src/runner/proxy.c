@@ -19,9 +19,9 @@ struct exchange {
     struct http_request *client;
     int64_t begun_ms;
     char content_type[128];
-    bool begun;        /* the answer's head went to the client */
+    bool begun; /* the answer's head went to the client */
     bool is_sse;
-    bool event_open;   /* the last bytes sent are inside an event */
+    bool event_open; /* the last bytes sent are inside an event */
     char last;
 };
 
@@ -30,9 +30,20 @@ struct exchange {
 static bool is_ours(struct str name)
 {
     static const char *const names[] = {
-        "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "TE", "Trailer",
-        "Transfer-Encoding", "Upgrade", "Content-Length", "Content-Type", "Date",
-        "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Vary",
+        "Connection",
+        "Keep-Alive",
+        "Proxy-Authenticate",
+        "Proxy-Connection",
+        "TE",
+        "Trailer",
+        "Transfer-Encoding",
+        "Upgrade",
+        "Content-Length",
+        "Content-Type",
+        "Date",
+        "Access-Control-Allow-Origin",
+        "Access-Control-Allow-Credentials",
+        "Vary",
     };
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (str_eq_nocase(name, str_from(names[i])))

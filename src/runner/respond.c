@@ -28,8 +28,7 @@ void respond_openai_error(struct http_request *r, int status, const struct error
     http_respond_json(r, status ? status : errc_http_status(err->code), v);
 }
 
-int read_json_object(struct http_request *r, struct buf *text, struct json **ret,
-                     struct error *err)
+int read_json_object(struct http_request *r, struct buf *text, struct json **ret, struct error *err)
 {
     int result = http_request_read_all(r, text, err);
     if (result == -(int)ERR_TOO_LARGE)

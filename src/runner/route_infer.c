@@ -48,8 +48,8 @@ static void serve(struct daemon *d, struct http_request *r, const char *model,
             http_respond_empty(r, 200);
             return;
         }
-        bool done = proxy_request(r, lease, engine_path(http_request_path(r)), body,
-                                  i + 1 == TRIES);
+        bool done =
+            proxy_request(r, lease, engine_path(http_request_path(r)), body, i + 1 == TRIES);
         lease_release(lease);
         if (done)
             return;

@@ -123,8 +123,7 @@ void route_models_tag(struct daemon *d, struct http_request *r, const struct rou
     http_respond_json(r, 201, v);
 }
 
-void route_models_repackage(struct daemon *d, struct http_request *r,
-                            const struct route_args *args)
+void route_models_repackage(struct daemon *d, struct http_request *r, const struct route_args *args)
 {
     CLEANUP_JSON struct json *request = read_control_object(r);
     if (!request)
@@ -221,7 +220,6 @@ void route_models_action(struct daemon *d, struct http_request *r, const struct 
 {
     (void)d;
     const char *action = strrchr(args->name, '/');
-    CLEANUP_FREE char *text =
-        xasprintf("unknown action \"%s\"", action ? action + 1 : args->name);
+    CLEANUP_FREE char *text = xasprintf("unknown action \"%s\"", action ? action + 1 : args->name);
     http_respond_text(r, 404, text);
 }

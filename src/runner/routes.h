@@ -11,8 +11,8 @@
 /* What the pattern of a route found in the path; "" where it has no such part. */
 struct route_args {
     const char *backend;
-    const char *name;        /* of a model, may contain '/' */
-    enum engine_mode mode;   /* of an inference route */
+    const char *name;      /* of a model, may contain '/' */
+    enum engine_mode mode; /* of an inference route */
 };
 
 typedef void (*route_fn)(struct daemon *d, struct http_request *r, const struct route_args *args);
@@ -31,7 +31,8 @@ void route_models_get(struct daemon *d, struct http_request *r, const struct rou
 void route_models_delete(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_models_purge(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_models_tag(struct daemon *d, struct http_request *r, const struct route_args *args);
-void route_models_repackage(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_models_repackage(struct daemon *d, struct http_request *r,
+                            const struct route_args *args);
 void route_models_load(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_models_export(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_models_create(struct daemon *d, struct http_request *r, const struct route_args *args);

@@ -437,8 +437,8 @@ static int configure(struct scheduler *s, const char *key, const char *model, en
         return result;
     struct runner *stale = NULL;
     for (struct runner *r = s->runners; r && !stale; r = r->next)
-        if (strcmp(r->target.id, key) == 0 && r->target.mode == mode &&
-            r->state == RUNNER_READY && !model_settings_same_process(&r->settings, &merged))
+        if (strcmp(r->target.id, key) == 0 && r->target.mode == mode && r->state == RUNNER_READY &&
+            !model_settings_same_process(&r->settings, &merged))
             stale = r;
     if (stale && !is_idle(stale)) {
         model_settings_release(&merged);

@@ -15,7 +15,7 @@ struct target {
     char id[OCI_DIGEST_TEXT_MAX]; /* of the model */
     char *name;                   /* full name it was asked by */
     const struct engine *engine;
-    enum engine_mode mode;        /* of the process */
+    enum engine_mode mode; /* of the process */
 };
 
 enum runner_state { RUNNER_LOADING, RUNNER_READY, RUNNER_STOPPING };
@@ -24,19 +24,19 @@ struct runner {
     struct scheduler *s;
     struct runner *next;
     struct target target;
-    char *typed;  /* the model as the first request named it */
+    char *typed; /* the model as the first request named it */
     char *socket;
 
     /* guarded by: s->lock */
     enum runner_state state;
-    unsigned refs;      /* list, load, process, leases, waiters */
+    unsigned refs; /* list, load, process, leases, waiters */
     bool listed;
-    bool loading;       /* its load thread runs */
+    bool loading; /* its load thread runs */
     bool process_alive;
     struct process *process;
-    unsigned in_use;    /* leases */
-    unsigned waiters;   /* for the end of the load */
-    unsigned batch;     /* the unload request that stopped it */
+    unsigned in_use;  /* leases */
+    unsigned waiters; /* for the end of the load */
+    unsigned batch;   /* the unload request that stopped it */
     int64_t last_used_ms;
     struct timespec last_used;
     struct model_settings settings; /* it was started with */

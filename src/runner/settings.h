@@ -13,9 +13,9 @@
 #include "base/opt.h"
 
 struct settings {
-    const char *socket;        /* "" = none */
-    bool socket_is_default;    /* nobody asked for it: failing to make it is no error beside TCP */
-    char *default_socket;      /* owned */
+    const char *socket;     /* "" = none */
+    bool socket_is_default; /* nobody asked for it: failing to make it is no error beside TCP */
+    char *default_socket;   /* owned */
     bool tcp;
     const char *host;
     uint16_t port;
@@ -49,9 +49,9 @@ struct serve_options {
     int64_t max_body_mib;
     const char *log_level;
 };
-#define SERVE_OPTIONS_INIT ((struct serve_options){.idle_timeout_ns = INT64_MIN, \
-                                                   .load_timeout_ns = INT64_MIN, \
-                                                   .wait_timeout_ns = INT64_MIN})
+#define SERVE_OPTIONS_INIT   \
+    ((struct serve_options){ \
+        .idle_timeout_ns = INT64_MIN, .load_timeout_ns = INT64_MIN, .wait_timeout_ns = INT64_MIN})
 
 extern const struct opt serve_opts[];
 

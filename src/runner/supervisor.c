@@ -39,10 +39,10 @@ struct process {
     int out_fd;
     int lifeline_fd;
     bool exited;
-    int status;          /* of waitpid() */
-    int64_t kill_at_ms;  /* INT64_MAX = not asked to stop */
+    int status;         /* of waitpid() */
+    int64_t kill_at_ms; /* INT64_MAX = not asked to stop */
     bool killed;
-    struct buf tail;     /* the last bytes of its output */
+    struct buf tail; /* the last bytes of its output */
 };
 
 /* A request to fork, made by another thread that waits for it. */
@@ -89,9 +89,9 @@ static void close_fd(int *fd)
 /* ---- the child's side ---- */
 
 struct pipes {
-    int out[2];      /* its standard output and error */
+    int out[2]; /* its standard output and error */
     int lifeline[2];
-    int report[2];   /* errno of a failed exec; closed by a good one */
+    int report[2]; /* errno of a failed exec; closed by a good one */
 };
 
 #define PIPES_INIT ((struct pipes){{-1, -1}, {-1, -1}, {-1, -1}})
@@ -146,9 +146,21 @@ ATTR_NORETURN static void run_child(const struct process_spec *spec, char **envi
 static bool passes_on(const char *entry)
 {
     static const char *const names[] = {
-        "PATH=", "HOME=", "LANG=", "LC_", "TMPDIR=", "TZ=", "LD_LIBRARY_PATH=", "MR_",
-        "MODEL_ENGINE_", "ASAN_OPTIONS=", "LSAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=",
-        "CUDA_VISIBLE_DEVICES=", "NVIDIA_VISIBLE_DEVICES=",
+        "PATH=",
+        "HOME=",
+        "LANG=",
+        "LC_",
+        "TMPDIR=",
+        "TZ=",
+        "LD_LIBRARY_PATH=",
+        "MR_",
+        "MODEL_ENGINE_",
+        "ASAN_OPTIONS=",
+        "LSAN_OPTIONS=",
+        "UBSAN_OPTIONS=",
+        "TSAN_OPTIONS=",
+        "CUDA_VISIBLE_DEVICES=",
+        "NVIDIA_VISIBLE_DEVICES=",
     };
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (strncmp(entry, names[i], strlen(names[i])) == 0)
@@ -542,7 +554,8 @@ int process_reason(struct process *p, enum errc code, struct error *err)
     else
         snprintf(how, sizeof(how), "exit status %d", WEXITSTATUS(status));
     if (cause)
-        return error_set(err, code, "%s failed: %s: %s (%s)", p->title, cause, buf_cstr(&tail), how);
+        return error_set(err, code, "%s failed: %s: %s (%s)", p->title, cause, buf_cstr(&tail),
+                         how);
     if (tail.len > 0)
         return error_set(err, code, "%s failed: %s (%s)", p->title, buf_cstr(&tail), how);
     return error_set(err, code, "%s exit status: %s", p->title, how);

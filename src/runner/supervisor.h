@@ -35,8 +35,8 @@ int supervisor_start(struct supervisor **ret, struct error *err);
 void supervisor_stop(struct supervisor *s);
 
 struct process_spec {
-    const char *title;  /* in messages and the log */
-    char *const *argv;  /* argv[0] is the path of the program */
+    const char *title; /* in messages and the log */
+    char *const *argv; /* argv[0] is the path of the program */
     /* Called once, on the supervisor's thread, after the process is gone; may be NULL. Not called
      * when the start failed. */
     void (*on_exit)(void *ctx);

@@ -75,7 +75,8 @@ static void test_engines__flags(void **state)
         {{"--spec-ngram-map-k4v-size-n", "3"}, NULL},
         {{"--ctx-size-draft", "3"}, NULL},
         {{"--seed=--log-file=x"}, "value cannot start with '-'"},
-        {{"--log-file", "x"}, "runtime flag \"--log-file\" is not allowed for backend \"llama.cpp\""},
+        {{"--log-file", "x"},
+         "runtime flag \"--log-file\" is not allowed for backend \"llama.cpp\""},
         {{"--model=x"}, "\"--model\" is not allowed"},
         {{"-m", "x"}, "\"-m\" is not allowed"},
         {{"--port", "1"}, "is not allowed"},
@@ -134,8 +135,8 @@ static void test_engines__native_argv(void **state)
             buf_printf(&line, "%s%s", j ? " " : "", argv.v[j]);
         assert_null(argv.v[argv.n]);
         char want[256];
-        snprintf(want, sizeof(want), "/bin/e serve --model /m.gguf --socket /s.sock --lifeline-fd 3%s",
-                 rows[i].want);
+        snprintf(want, sizeof(want),
+                 "/bin/e serve --model /m.gguf --socket /s.sock --lifeline-fd 3%s", rows[i].want);
         if (strcmp(buf_cstr(&line), want) != 0)
             fail_msg("row %zu: '%s', wanted '%s'", i, buf_cstr(&line), want);
         engine_argv_release(&argv);
@@ -173,8 +174,8 @@ static void test_engines__find(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_engines__modes),  cmocka_unit_test(test_engines__rows_are_whole),
-        cmocka_unit_test(test_engines__choice), cmocka_unit_test(test_engines__flags),
+        cmocka_unit_test(test_engines__modes),       cmocka_unit_test(test_engines__rows_are_whole),
+        cmocka_unit_test(test_engines__choice),      cmocka_unit_test(test_engines__flags),
         cmocka_unit_test(test_engines__native_argv), cmocka_unit_test(test_engines__find),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

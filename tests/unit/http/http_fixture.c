@@ -23,8 +23,8 @@ void fixture_start(struct fixture *f, bool tcp, http_handler_fn handler, void *c
     snprintf(f->dir, sizeof(f->dir), "/tmp/mr-http-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->sock, sizeof(f->sock), "%s/s.sock", f->dir);
-    struct http_server_options o = {.handler = handler, .ctx = ctx,
-                                    .header_timeout_s = header_timeout_s};
+    struct http_server_options o = {
+        .handler = handler, .ctx = ctx, .header_timeout_s = header_timeout_s};
     if (tcp)
         o.listen.host = "127.0.0.1";
     else

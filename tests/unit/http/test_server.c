@@ -74,7 +74,8 @@ static void test_server__decodes_requests(void **state)
         const char *request;
         const char *want; /* somewhere in the answer */
     } rows[] = {
-        {"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "GET|/||q=(none)|x=(none)|body="},
+        {"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+         "GET|/||q=(none)|x=(none)|body="},
         {"GET /a%20b%2Fc?q=1%2B2+3&z HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
          "GET|/a b/c|q=1%2B2+3&z|q=1+2 3|"},
         {"GET //engines///v1//models HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
@@ -276,7 +277,8 @@ static void test_server__notices_a_client_that_leaves(void **state)
                 fail_msg("row %zu: the handler did not learn that its client left", i);
             assert_int_equal(n_cancels, 1);
             if (canceled_at_ms - left_at > 100)
-                fail_msg("row %zu: noticed after %lld ms", i, (long long)(canceled_at_ms - left_at));
+                fail_msg("row %zu: noticed after %lld ms", i,
+                         (long long)(canceled_at_ms - left_at));
             fixture_stop(&f);
         }
 }
@@ -352,6 +354,36 @@ static void test_server__stop_cancels(void **state)
     assert_true(clock_mono_ms() - start < 1000);
     assert_int_equal(n_done, 1);
     close(stream);
+}
+
+/* Clients with malformed and too long requests under way must not harm a server that stops. */
+static void test_server__stop_amid_bad_requests(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 15, CLIENTS = 12, LONG = 150000 };
+    char *bad = malloc(LONG + 1);
+    assert_non_null(bad);
+    memset(bad, 'a', LONG);
+    memcpy(bad, "GET /", 5);
+    bad[LONG] = '\0';
+    for (int round = 0; round < ROUNDS; round++) {
+        struct fixture f;
+        fixture_start(&f, round % 2 == 1, handle_facts, NULL, 0);
+        int fds[CLIENTS];
+        for (int i = 0; i < CLIENTS; i++) {
+            fds[i] = raw_connect(&f);
+            const char *text = i % 3 == 0   ? bad
+                               : i % 3 == 1 ? "GET / HTTP/1.1\r\n\r\n"
+                                            : "x\r\n\r\n";
+            ssize_t ignored = send(fds[i], text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+            (void)ignored;
+        }
+        usleep((useconds_t)round * 300);
+        fixture_stop(&f);
+        for (int i = 0; i < CLIENTS; i++)
+            close(fds[i]);
+    }
+    free(bad);
 }
 
 /* Answers by what the path asks for. */
@@ -483,7 +515,8 @@ static void test_server__says_continue(void **state)
     struct fixture f;
     fixture_start(&f, false, handle_facts, NULL, 0);
     int fd = raw_connect(&f);
-    raw_send(fd, "POST /c HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    raw_send(fd,
+             "POST /c HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
     char line[64] = "";
     static const char want[] = "HTTP/1.1 100 Continue\r\n\r\n";
     assert_int_equal(recv(fd, line, sizeof(want) - 1, MSG_WAITALL), sizeof(want) - 1);
@@ -619,8 +652,8 @@ static void test_server__many_streams_at_once(void **state)
     static struct stream_client clients[STREAMS];
     for (int i = 0; i < STREAMS; i++) {
         clients[i] = (struct stream_client){.f = &f, .id = i};
-        assert_int_equal(
-            pthread_create(&clients[i].thread, NULL, stream_client_main, &clients[i]), 0);
+        assert_int_equal(pthread_create(&clients[i].thread, NULL, stream_client_main, &clients[i]),
+                         0);
     }
     for (int i = 0; i < STREAMS; i++) {
         pthread_join(clients[i].thread, NULL);
@@ -749,6 +782,7 @@ int main(void)
         cmocka_unit_test(test_server__notices_a_client_that_leaves),
         cmocka_unit_test(test_server__stops_streams_without_a_reader),
         cmocka_unit_test(test_server__stop_cancels),
+        cmocka_unit_test(test_server__stop_amid_bad_requests),
         cmocka_unit_test(test_server__answers),
         cmocka_unit_test(test_server__early_answer_arrives),
         cmocka_unit_test(test_server__says_continue),

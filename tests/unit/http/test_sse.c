@@ -55,8 +55,8 @@ static void test_sse__parses_in_any_pieces(void **state)
             struct sse_parser p = SSE_PARSER_INIT(1000);
             CLEANUP_BUF struct buf out = BUF_INIT(1000);
             for (size_t at = 0; at < len; at += step)
-                assert_ok(sse_feed(&p, str_sub(str_from(rows[i].in), at, step), collect, &out,
-                                   &err));
+                assert_ok(
+                    sse_feed(&p, str_sub(str_from(rows[i].in), at, step), collect, &out, &err));
             if (!str_eq_c(buf_str(&out), rows[i].want))
                 fail_msg("row %zu in pieces of %zu: '%s', wanted '%s'", i, step, buf_cstr(&out),
                          rows[i].want);

@@ -65,7 +65,8 @@ static void test_supervisor__reasons(void **state)
         {"printf '  \\n\\n a \\n\\n'; exit 1", "child failed: a (exit status 1)"},
         {"printf 'a\\033[31mb\\377'; exit 1", "child failed: a\\x1b[31mb\\xff (exit status 1)"},
         {"echo 'ggml: cudaMalloc failed: out of memory'; exit 1",
-         "child failed: not enough GPU memory to load the model (CUDA): ggml: cudaMalloc failed: out "
+         "child failed: not enough GPU memory to load the model (CUDA): ggml: cudaMalloc failed: "
+         "out "
          "of memory (exit status 1)"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
