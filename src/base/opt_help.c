@@ -62,6 +62,8 @@ static void print_details(const char *text, FILE *to)
 {
     struct str rest = str_from(text), line;
     CLEANUP_BUF struct buf paragraph = BUF_INIT(64 * 1024);
+    while (rest.len > 0 && rest.ptr[rest.len - 1] == '\n')
+        rest.len--;
     bool more = true;
     while (more) {
         more = str_split_next(&rest, '\n', &line);
@@ -142,11 +144,10 @@ static void usage_line(const struct program *p, const struct command *cmd, struc
         buf_append_c(out, p->global_opts ? " [OPTIONS] COMMAND" : " COMMAND");
         return;
     }
-    buf_push(out, ' ');
+    /* A program that is one command has no word for it. */
     CLEANUP_BUF struct buf path = BUF_INIT(256);
-    if (!opt__command_path(p, cmd, &path))
-        buf_append_c(&path, cmd->name);
-    buf_append(out, buf_str(&path));
+    if (opt__command_path(p, cmd, &path))
+        buf_printf(out, " %s", buf_cstr(&path));
     if (cmd->opts && cmd->opts->name)
         buf_append_c(out, " [OPTIONS]");
     if (cmd->args && *cmd->args)
@@ -191,7 +192,7 @@ int opt_usage_error(const struct program *p, const struct command *cmd, const st
     CLEANUP_BUF struct buf usage = BUF_INIT(1024), path = BUF_INIT(256);
     usage_line(p, cmd, &usage);
     opt__command_path(p, cmd, &path);
-    fprintf(stderr, "%s\n\nUsage:  %s\n\nRun '%s %s --help' for more information\n", err->msg,
-            buf_cstr(&usage), p->name, path.len ? buf_cstr(&path) : cmd->name);
+    fprintf(stderr, "%s\n\nUsage:  %s\n\nRun '%s%s%s --help' for more information\n", err->msg,
+            buf_cstr(&usage), p->name, path.len ? " " : "", buf_cstr(&path));
     return 1;
 }
