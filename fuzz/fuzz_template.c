@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Chat templates: parsing any text, and rendering it over a fixed conversation with a small budget. */
+ * Chat templates: parsing any text, and rendering it over a fixed conversation with a small
+ * budget. */
 #include <stddef.h>
 #include <stdint.h>
 

@@ -62,7 +62,8 @@ static bool check_case(const struct template *t, const struct json *c, struct ti
     bool raised = false;
     CLEANUP_BUF struct buf text = BUF_INIT(FILE_MAX_BYTES);
     CLEANUP_BUF struct buf raised_text = BUF_INIT(FILE_MAX_BYTES);
-    struct template_options o = {.now = now, .ret_raised = &raised, .ret_raised_text = &raised_text};
+    struct template_options o = {.now = now, .ret_raised = &raised,
+                                 .ret_raised_text = &raised_text};
     int r = template_render(t, js_get(c, "vars"), &o, &text, &err);
     const struct json *error = js_get(c, "error");
     struct str want = js_to_str(error ? error : js_get(c, "expected"));
@@ -118,7 +119,8 @@ static void test_templates__all(void **state)
         if (str_ends_with(str_from(e->d_name), STR(".json")))
             check_file(path, e->d_name, &tally);
     closedir(dir);
-    print_message("%d templates, %d cases, %d failed\n", tally.templates, tally.cases, tally.failed);
+    print_message("%d templates, %d cases, %d failed\n", tally.templates, tally.cases,
+                  tally.failed);
     assert_true(tally.cases > 0);
     assert_int_equal(tally.failed, 0);
 }

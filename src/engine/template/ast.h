@@ -123,7 +123,8 @@ struct node {
             const struct builtin *builtin; /* NULL: unknown, an error when it runs */
             struct call_args *args;
         } apply;
-        struct { struct node *a, *b; enum binary_op op; } binary; /* also AND, OR; NOT, NEG, POS: a */
+        /* also AND and OR; NOT, NEG and POS have a only */
+        struct { struct node *a, *b; enum binary_op op; } binary;
         struct { struct node *first; struct node_list rest; enum compare_op *ops; } compare;
         struct { struct node *test, *yes, *no; } cond; /* no may be NULL */
         struct str text; /* N_DATA, N_UNSUPPORTED */
@@ -136,7 +137,7 @@ struct node {
             struct function *fn; /* recursive loops only */
             uint32_t loop_slot;
         } loop;
-        struct { struct node_list tests; struct node_list *bodies; struct node_list otherwise; } cases;
+        struct { struct node_list tests, *bodies, otherwise; } cases; /* N_IF */
         struct { struct node *target, *value; } set;
         struct { /* N_SETBLOCK, N_FILTERBLOCK, N_WITH, N_SCOPE, N_BLOCK */
             struct node *target, *filter; /* filter may be NULL */

@@ -64,7 +64,8 @@ extern const struct builtin_table filters_text, filters_seq, filters_number, tes
 
 bool arg_int(struct render *r, const struct call *c, size_t i, int64_t fallback, int64_t *ret);
 bool arg_bool(const struct call *c, size_t i, bool fallback);
-bool arg_str(struct render *r, const struct call *c, size_t i, struct str fallback, struct str *ret);
+bool arg_str(struct render *r, const struct call *c, size_t i, struct str fallback,
+             struct str *ret);
 
 static inline bool arg_given(const struct call *c, size_t i)
 {

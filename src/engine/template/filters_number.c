@@ -8,7 +8,7 @@
 
 #include "engine/template/interp.h"
 #include "engine/template/output.h"
-#include "engine/template/strings.h"
+#include "engine/template/pystr.h"
 #include "engine/template/unicode.h"
 
 static struct value filter_abs(struct render *r, const struct call *c)
@@ -205,7 +205,8 @@ static struct value filter_filesizeformat(struct render *r, const struct call *c
     if (value_is_number(c->self))
         bytes = value_to_float(c->self);
     else if (c->self.type != V_STR || !parse_float(c->self.s->s, &bytes))
-        return render_fail_type(r, "filesizeformat: '%s' is not a number", value_type_name(c->self));
+        return render_fail_type(r, "filesizeformat: '%s' is not a number",
+                                value_type_name(c->self));
     bool bin = arg_bool(c, 0, false);
     double base = bin ? 1024 : 1000, unit = base;
     CLEANUP_BUF struct buf b = render_buf();

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "engine/template/interp.h"
-#include "engine/template/strings.h"
+#include "engine/template/pystr.h"
 
 /* ---- sorting ---- */
 
@@ -14,7 +14,8 @@ struct keyed {
 };
 
 /* Is b to come before a? */
-static bool comes_before(struct render *r, const struct keyed *b, const struct keyed *a, bool reverse)
+static bool comes_before(struct render *r, const struct keyed *b, const struct keyed *a,
+                         bool reverse)
 {
     int order = 0;
     if (!value_compare(r, b->key, a->key, "<", &order))
@@ -23,8 +24,8 @@ static bool comes_before(struct render *r, const struct keyed *b, const struct k
 }
 
 /* Merges from[lo, mid) and from[mid, hi) into to; equal items keep their order. */
-static void merge(struct render *r, const struct keyed *from, struct keyed *to, size_t lo, size_t mid,
-                  size_t hi, bool reverse)
+static void merge(struct render *r, const struct keyed *from, struct keyed *to, size_t lo,
+                  size_t mid, size_t hi, bool reverse)
 {
     size_t a = lo, b = mid;
     for (size_t i = lo; i < hi; i++) {
@@ -144,7 +145,8 @@ static struct value filter_dictsort(struct render *r, const struct call *c)
 
 static struct value filter_groupby(struct render *r, const struct call *c)
 {
-    struct getter g = {.path = c->a[0], .fallback = c->a[1], .case_sensitive = arg_bool(c, 2, false)};
+    struct getter g = {.path = c->a[0], .fallback = c->a[1],
+                       .case_sensitive = arg_bool(c, 2, false)};
     struct getter exact = g;
     exact.case_sensitive = true;
     struct value l = value_to_list(r, c->self), groups = value_list(r, 0), last = value_missing();

@@ -5,7 +5,7 @@
 
 #include "engine/template/interp.h"
 #include "engine/template/output.h"
-#include "engine/template/strings.h"
+#include "engine/template/pystr.h"
 #include "engine/template/unicode.h"
 
 /* Text made from a Markup is a Markup again. */
@@ -109,7 +109,8 @@ static struct value filter_format(struct render *r, const struct call *c)
     if (a->n_kw == 0) {
         args = value_tuple(r, a->pos, a->n_pos);
     } else if (a->n_pos > 0) {
-        return render_fail_type(r, "can't handle positional and keyword arguments at the same time");
+        return render_fail_type(r, "can't handle positional and keyword arguments at the same "
+                                   "time");
     } else {
         args = value_dict(r);
         for (size_t i = 0; i < a->n_kw && !is_error(args); i++) {

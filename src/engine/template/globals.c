@@ -22,7 +22,8 @@ static struct value function_range(struct render *r, const struct call *c)
         return render_fail(r, ERR_INVALID, "range() arg 3 must not be zero");
     uint64_t n = 0;
     if (step > 0 ? start < stop : start > stop) {
-        uint64_t span = step > 0 ? (uint64_t)stop - (uint64_t)start : (uint64_t)start - (uint64_t)stop;
+        uint64_t span = step > 0 ? (uint64_t)stop - (uint64_t)start
+                                 : (uint64_t)start - (uint64_t)stop;
         uint64_t by = step > 0 ? (uint64_t)step : 0 - (uint64_t)step;
         n = (span - 1) / by + 1;
     }

@@ -90,6 +90,10 @@ static inline struct buf render_buf(void) { return (struct buf)BUF_INIT(RENDER_M
 bool render_enter(struct render *r);
 void render_leave(struct render *r);
 
+/* Counts a level of nested values; false (and failed) when there are too many. Undone by
+ * r->nesting--. */
+bool render_nest(struct render *r);
+
 /* ---- expressions ---- */
 
 struct value eval(struct render *r, const struct node *n);

@@ -369,9 +369,11 @@ static int unescape(struct lexer *l, struct str s, struct buf *out)
         } else if (c == 'x' || c == 'u' || c == 'U') {
             size_t digits = c == 'x' ? 2 : c == 'u' ? 4 : 8;
             if (!read_escape(s, &i, digits, digits, 16, &cp))
-                return template__syntax_error(l->err, l->line, "truncated \\%c escape in a string", c);
+                return template__syntax_error(l->err, l->line, "truncated \\%c escape in a string",
+                                              c);
             if (cp > 0x10FFFF)
-                return template__syntax_error(l->err, l->line, "illegal Unicode character in a string");
+                return template__syntax_error(l->err, l->line,
+                                              "illegal Unicode character in a string");
             uint32_t low = 0;
             size_t j = i + 2;
             if (cp >= 0xD800 && cp < 0xDC00 && i + 1 < s.len && s.ptr[i] == '\\' &&
@@ -474,7 +476,8 @@ static int balance(struct lexer *l, char c)
             return template__syntax_error(l->err, l->line, "unexpected '%c'", c);
         char want = l->brackets[--l->n_brackets];
         if (want != c)
-            return template__syntax_error(l->err, l->line, "unexpected '%c', expected '%c'", c, want);
+            return template__syntax_error(l->err, l->line, "unexpected '%c', expected '%c'", c,
+                                          want);
     }
     return 0;
 }

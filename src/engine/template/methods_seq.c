@@ -2,8 +2,8 @@
  *
  * Methods of lists, tuples, dicts and the other small types.
  *
- * jinja2's immutable sandbox refuses what changes a dict or a list. Dicts stay immutable here; lists
- * can be changed, because published templates (Kimi K2, ...) call list.append. */
+ * jinja2's immutable sandbox refuses what changes a dict or a list. Dicts stay immutable here;
+ * lists can be changed, because published templates (Kimi K2, ...) call list.append. */
 #include <math.h>
 #include <string.h>
 
@@ -123,7 +123,8 @@ static struct value list_pop(struct render *r, const struct call *c)
 }
 
 /* Index of the first item equal to v within [from, to), or -1. */
-static int64_t find(struct render *r, const struct vlist *l, struct value v, int64_t from, int64_t to)
+static int64_t find(struct render *r, const struct vlist *l, struct value v, int64_t from,
+                    int64_t to)
 {
     for (int64_t i = from; i < to && !r->failed; i++)
         if (value_equal(r, l->items[i], v))
@@ -188,7 +189,8 @@ static struct value list_sort(struct render *r, const struct call *c)
 {
     if (arg_set(c, 0))
         return render_fail(r, ERR_UNSUPPORTED, "list.sort(): 'key' is not supported");
-    return sort_list(r, c->self.l, NULL, NULL, arg_bool(c, 1, false)) ? value_none() : value_error();
+    bool ok = sort_list(r, c->self.l, NULL, NULL, arg_bool(c, 1, false));
+    return ok ? value_none() : value_error();
 }
 
 /* ---- the small ones ---- */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "engine/template/interp.h"
-#include "engine/template/strings.h"
+#include "engine/template/pystr.h"
 #include "engine/template/unicode.h"
 
 static struct str self(const struct call *c)

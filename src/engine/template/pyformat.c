@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "engine/template/interp.h"
-#include "engine/template/strings.h"
+#include "engine/template/pystr.h"
 #include "engine/template/unicode.h"
 
 enum { PRECISION_MAX = 500 };

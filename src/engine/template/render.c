@@ -84,6 +84,19 @@ void render_leave(struct render *r)
     r->depth--;
 }
 
+bool render_nest(struct render *r)
+{
+    if (r->failed || !render_steps(r, 1))
+        return false;
+    if (r->nesting >= RENDER_MAX_NESTING) {
+        render_fail(r, ERR_TOO_LARGE, "a value is nested deeper than %d levels",
+                    RENDER_MAX_NESTING);
+        return false;
+    }
+    r->nesting++;
+    return true;
+}
+
 /* ---- parse ---- */
 
 /* A copy with "\r\n" and "\r" made "\n", and without one newline at the very end. */
@@ -110,8 +123,9 @@ int template_parse(struct str text, struct template **ret, struct error *err)
     if (!err)
         err = &ignored;
     if (text.len > TEMPLATE_MAX_BYTES)
-        return error_set(err, ERR_TOO_LARGE, "the chat template has %zu bytes; at most %d are allowed",
-                         text.len, TEMPLATE_MAX_BYTES);
+        return error_set(err, ERR_TOO_LARGE,
+                         "the chat template has %zu bytes; at most %d are allowed", text.len,
+                         TEMPLATE_MAX_BYTES);
     if (!utf8_valid(text.ptr, text.len))
         return error_set(err, ERR_INVALID, "the chat template is not valid UTF-8");
     struct template *t = calloc(1, sizeof(*t));

@@ -9,8 +9,11 @@
  * inside an `if` starts as what it was outside. Then names are bound to the innermost variable of
  * that name, and the inner scopes follow (bind_*).
  *
- * That makes a difference that one can see: {% for i in a %}{{ x }}{% endfor %}{% set x = 1 %} prints
- * nothing, even where the context has an x, because x is a variable of the template. */
+ * That makes a difference that one can see: {% for i in a %}{{ x }}{% endfor %}{% set x = 1 %}
+ * prints nothing, even where the context has an x, because x is a variable of the template.
+ *
+ * The rules are those of jinja2 3.1.6. In 3.1.2 a name that is set in an `if`, in its `elif` and in
+ * its `else` starts as nothing, so that {% set x = x ~ 'a' %} in one of them fails. */
 #include <string.h>
 
 #include "engine/template/ast.h"

@@ -9,8 +9,8 @@
 
 enum { DIRECTIVE_MAX = 16 };
 
-/* The directive at f.ptr[at], which is '%': its length, 0 when it is not complete. "%-d", "%03d" and
- * "%Ey" are glibc's; widths have up to three digits. */
+/* The directive at f.ptr[at], which is '%': its length, 0 when it is not complete. "%-d", "%03d"
+ * and "%Ey" are glibc's; widths have up to three digits. */
 static size_t directive_len(struct str f, size_t at)
 {
     size_t i = at + 1, digits = 0;

@@ -12,13 +12,40 @@ static struct value compare(struct render *r, const struct call *c, enum compare
     return op_compare(r, op, c->self, c->a[0], &result) ? value_bool(result) : value_error();
 }
 
-static struct value test_eq(struct render *r, const struct call *c) { return compare(r, c, CMP_EQ); }
-static struct value test_ne(struct render *r, const struct call *c) { return compare(r, c, CMP_NE); }
-static struct value test_lt(struct render *r, const struct call *c) { return compare(r, c, CMP_LT); }
-static struct value test_le(struct render *r, const struct call *c) { return compare(r, c, CMP_LE); }
-static struct value test_gt(struct render *r, const struct call *c) { return compare(r, c, CMP_GT); }
-static struct value test_ge(struct render *r, const struct call *c) { return compare(r, c, CMP_GE); }
-static struct value test_in(struct render *r, const struct call *c) { return compare(r, c, CMP_IN); }
+static struct value test_eq(struct render *r, const struct call *c)
+{
+    return compare(r, c, CMP_EQ);
+}
+
+static struct value test_ne(struct render *r, const struct call *c)
+{
+    return compare(r, c, CMP_NE);
+}
+
+static struct value test_lt(struct render *r, const struct call *c)
+{
+    return compare(r, c, CMP_LT);
+}
+
+static struct value test_le(struct render *r, const struct call *c)
+{
+    return compare(r, c, CMP_LE);
+}
+
+static struct value test_gt(struct render *r, const struct call *c)
+{
+    return compare(r, c, CMP_GT);
+}
+
+static struct value test_ge(struct render *r, const struct call *c)
+{
+    return compare(r, c, CMP_GE);
+}
+
+static struct value test_in(struct render *r, const struct call *c)
+{
+    return compare(r, c, CMP_IN);
+}
 
 static struct value test_boolean(struct render *r, const struct call *c)
 {

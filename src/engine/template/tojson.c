@@ -10,7 +10,9 @@
 
 static void append_json_str(struct str s, bool ascii, struct buf *out)
 {
-    static const char names[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+    static const char names[] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r',
+    };
     buf_push(out, '"');
     for (size_t i = 0; i < s.len;) {
         size_t start = i;
@@ -45,7 +47,12 @@ static void append_scalar(struct value v, struct buf *out)
         break;
     default: /* V_FLOAT */
         float_text(v.f, text);
-        buf_append_c(out, isnan(v.f) ? "NaN" : !isinf(v.f) ? text : v.f > 0 ? "Infinity" : "-Infinity");
+        if (isnan(v.f))
+            buf_append_c(out, "NaN");
+        else if (isinf(v.f))
+            buf_append_c(out, v.f > 0 ? "Infinity" : "-Infinity");
+        else
+            buf_append_c(out, text);
         break;
     }
 }
@@ -163,7 +170,8 @@ bool json_append(struct render *r, struct value v, const struct json_style *styl
         return false;
     }
     if (level >= RENDER_MAX_NESTING) {
-        render_fail(r, ERR_TOO_LARGE, "a value is nested deeper than %d levels", RENDER_MAX_NESTING);
+        render_fail(r, ERR_TOO_LARGE, "a value is nested deeper than %d levels",
+                    RENDER_MAX_NESTING);
         return false;
     }
     return v.type == V_DICT ? append_object(r, v.d, style, level, out)

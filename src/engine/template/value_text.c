@@ -203,12 +203,8 @@ void value_append_repr(struct render *r, struct value v, struct buf *out)
     case V_DICT:
     case V_NAMESPACE:
     case V_VIEW:
-        if (r->nesting >= RENDER_MAX_NESTING) {
-            render_fail(r, ERR_TOO_LARGE, "a value is nested deeper than %d levels",
-                        RENDER_MAX_NESTING);
+        if (!render_nest(r))
             return;
-        }
-        r->nesting++;
         append_container(r, v, out);
         r->nesting--;
         break;

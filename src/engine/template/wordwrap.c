@@ -3,13 +3,13 @@
  * The wordwrap filter, with the rules of Python's textwrap.
  *
  * A line is cut into chunks: white space, words, and parts of words that end in a hyphen between
- * letters or stand beside a dash ("--"). Chunks are then put on lines of at most `width` characters.
- * White space at the ends of a wrapped line is dropped. */
+ * letters or stand beside a dash ("--"). Chunks are then put on lines of at most `width`
+ * characters. White space at the ends of a wrapped line is dropped. */
 #include <string.h>
 
 #include "engine/template/interp.h"
 #include "engine/template/output.h"
-#include "engine/template/strings.h"
+#include "engine/template/pystr.h"
 #include "engine/template/unicode.h"
 
 struct wrap {

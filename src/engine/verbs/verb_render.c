@@ -5,8 +5,8 @@
  *     {"vars":{"messages":[{"role":"user","content":"Hi"}]}}  →  {"text":"<|user|>Hi"}
  *     ... where the template calls raise_exception('no')       →  {"raised":"no"}
  *
- * "vars" is the complete context. --now fixes what strftime_now sees. A template with a syntax error
- * answers every line with that error. */
+ * "vars" is the complete context. --now fixes what strftime_now sees. A template with a syntax
+ * error answers every line with that error. */
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,8 +68,8 @@ static int parse_now(const char *text, struct timespec *ret, struct error *err)
     struct tm tm = {.tm_isdst = -1};
     int used = 0;
     size_t len = strlen(text);
-    int n = sscanf(text, "%4d-%2d-%2d%n%*1[Tt ]%2d:%2d%n:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-                   &used, &tm.tm_hour, &tm.tm_min, &used, &tm.tm_sec, &used);
+    int n = sscanf(text, "%4d-%2d-%2d%n%*1[Tt ]%2d:%2d%n:%2d%n", &tm.tm_year, &tm.tm_mon,
+                   &tm.tm_mday, &used, &tm.tm_hour, &tm.tm_min, &used, &tm.tm_sec, &used);
     const char *rest = text + used;
     if (n < 3 || n == 4)
         return error_set(err, ERR_INVALID, "--now: '%s' is no ISO 8601 time", text);

@@ -26,7 +26,8 @@ static void expect_refusal(const char *text, const char *message)
 {
     struct error err = ERROR_INIT;
     CLEANUP_BUF struct buf out = BUF_INIT(16 << 20);
-    const struct template_options o = {.max_steps = 3000000}; /* less than the default, to be quick */
+    /* less than the default, to be quick */
+    const struct template_options o = {.max_steps = 3000000};
     int64_t start = clock_mono_ms();
     int r = render_text(text, &o, &out, &err);
     if (r >= 0 || !strstr(err.msg, message))

@@ -22,7 +22,8 @@ static void test_template__raise_exception(void **state)
     assert_str(buf_str(&text), "roles must alternate: Hello World");
     assert_int_equal(out.len, 0);
 
-    assert_fails(render_text("{{ raise_exception('x' * 5000) }}", &o, &out, &err), ERR_INVALID, "xx");
+    assert_fails(render_text("{{ raise_exception('x' * 5000) }}", &o, &out, &err), ERR_INVALID,
+                 "xx");
     assert_int_equal(text.len, strlen("roles must alternate: Hello World") + 5000);
 
     assert_fails(render_text("{{ y.a }}", &o, &out, &err), ERR_INVALID, "undefined");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * String operations with Python's rules. */
-#include "engine/template/strings.h"
+#include "engine/template/pystr.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What Python's str can do, on borrowed text: shared by the methods and the text filters. */
-#ifndef ENGINE_TEMPLATE_STRINGS_H
-#define ENGINE_TEMPLATE_STRINGS_H
+#ifndef ENGINE_TEMPLATE_PYSTR_H
+#define ENGINE_TEMPLATE_PYSTR_H
 
 #include "engine/template/value.h"
 
