@@ -27,7 +27,7 @@ static void expect_refusal(const char *text, const char *message)
     struct error err = ERROR_INIT;
     CLEANUP_BUF struct buf out = BUF_INIT(16 << 20);
     /* less than the default, to be quick */
-    const struct template_options o = {.max_steps = 3000000};
+    const struct template_options o = {.max_steps = 1500000};
     int64_t start = clock_mono_ms();
     int r = render_text(text, &o, &out, &err);
     if (r >= 0 || !strstr(err.msg, message))
