@@ -50,4 +50,5 @@ if ! "$build/docker-model" status >/dev/null 2>&1; then
     done
 fi
 
-"$build/docker-model" run "$model" "$prompt"
+# What is piped into make is not for the model.
+"$build/docker-model" run "$model" "$prompt" </dev/null

@@ -627,16 +627,6 @@ class CommandLine(CliTest):
         self.assertNotEqual(p.wait(5), 0)
         self.assertTrue(runner.gone.wait(5))
 
-    def test_starts_fast(self):
-        """The promise is 10 ms; a busy machine gets the best of many tries and some air."""
-        best = min(self.timed() for _ in range(30))
-        self.assertLess(best, 0.020)
-
-    def timed(self):
-        began = time.perf_counter()
-        subprocess.run([CLI, "docker-cli-plugin-metadata"], env=self.env, stdout=subprocess.DEVNULL)
-        return time.perf_counter() - began
-
 
 if __name__ == "__main__":
     main()
