@@ -311,6 +311,7 @@ class EngineApi(unittest.TestCase):
     def test_what_is_not_supported_is_said(self):
         user = [{"role": "user", "content": "x"}]
         for path, body, name in [
+            ("/v1/embeddings", {"input": "x"}, "embeddings"),
             ("/v1/chat/completions", {"messages": user, "response_format": {"type": "json_object"}}, "json_object"),
             ("/v1/chat/completions", {"messages": user, "grammar": "root ::= x"}, "grammar"),
             ("/v1/chat/completions", {"messages": user, "tool_choice": "required"}, "tool_choice"),

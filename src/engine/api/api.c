@@ -85,6 +85,16 @@ int api_read_body(struct http_request *req, struct json **ret)
 
 /* ---- routes ---- */
 
+/* Known to clients of llama-server, not to this engine yet. */
+static void route_not_supported(struct http_request *req, const struct service *s)
+{
+    (void)s;
+    struct error err;
+    error_set(&err, ERR_UNSUPPORTED, "'%s' is not supported by this engine",
+              http_request_path(req));
+    api_respond_error(req, &err);
+}
+
 static const struct route {
     const char *method, *path;
     void (*handle)(struct http_request *req, const struct service *s);
@@ -98,6 +108,8 @@ static const struct route {
     {"POST", "/tokenize", route_tokenize},
     {"POST", "/detokenize", route_detokenize},
     {"POST", "/apply-template", route_apply_template},
+    {"POST", "/v1/embeddings", route_not_supported},
+    {"POST", "/v1/rerank", route_not_supported},
 };
 
 static bool method_fits(const char *asked, const char *has)

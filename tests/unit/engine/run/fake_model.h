@@ -26,10 +26,10 @@ struct model {
     /* What the test sets. */
     const char
         *script; /* if not NULL, the answer is these bytes over and over; \x01 stands for </s> */
-    uint32_t script_at; /* length of the prompt: where the script begins */
-    uint32_t step_us;   /* how long a step takes, looking at the cancel flag all the while */
-    uint32_t nan_from;  /* from this position on the logits are no numbers; 0 = never */
-    atomic_bool fail;   /* steps end with an error */
+    uint32_t script_at;  /* length of the prompt: where the script begins */
+    atomic_uint step_us; /* how long a step takes, looking at the cancel flag all the while */
+    uint32_t nan_from;   /* from this position on the logits are no numbers; 0 = never */
+    atomic_bool fail;    /* steps end with an error */
 
     /* What it saw. */
     atomic_uint n_steps, n_tokens, n_canceled, max_seqs, max_tokens;
