@@ -97,7 +97,7 @@ static size_t char_offset(struct render *r, struct vstr *s, size_t i)
     if (vstr_chars(s) == s->s.len)
         return i;
     size_t at = 0;
-    render_steps(r, i / 64);
+    render_steps(r, i / 32);
     while (i > 0 && at < s->s.len) {
         at++;
         while (at < s->s.len && ((unsigned char)s->s.ptr[at] & 0xC0) == 0x80)

@@ -18,7 +18,7 @@ enum {
 };
 #define RENDER_MAX_MEMORY ((size_t)256 << 20)
 #define RENDER_MAX_TEXT ((size_t)64 << 20) /* of one string */
-#define RENDER_MAX_STEPS ((uint64_t)10000000)
+#define RENDER_MAX_STEPS ((uint64_t)30000000)
 
 /* The variables of one running function. */
 struct activation {

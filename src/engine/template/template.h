@@ -35,7 +35,7 @@ void template_free(struct template *t); /* NULL is fine */
 
 struct template_options {
     struct timespec now;   /* what strftime_now sees; zero = the clock */
-    uint64_t max_steps;    /* 0 = the default, 10 million */
+    uint64_t max_steps;    /* 0 = the default, 30 million: seconds at most */
     bool *ret_raised;      /* may be NULL; set to true when the template itself called
                               raise_exception: err->msg is then its text (code ERR_INVALID) */
     struct buf *ret_raised_text; /* may be NULL; gets that text unshortened */
