@@ -27,11 +27,11 @@ static const struct route {
     enum engine_mode mode;
     unsigned flags;
 } routes[] = {
-/* clang-format off: it takes the second row for a block */
+/* clang-format off */
 #define INFER(path, mode)                            \
     {"POST", "/engines" path, route_infer, mode, 0}, \
     {"POST", "/engines/{backend}" path, route_infer, mode, 0}
-/* clang-format on */
+    /* clang-format on */
     INFER("/v1/chat/completions", MODE_COMPLETION),
     INFER("/v1/completions", MODE_COMPLETION),
     INFER("/v1/messages", MODE_COMPLETION),
