@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// OpenAI's own client against the runner: what existing programs do must work unchanged.
+//   BASE_URL=http://127.0.0.1:PORT/engines/v1 MODEL=demo node --test openai.mjs
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import OpenAI from 'openai';
+
+const client = new OpenAI({ baseURL: process.env.BASE_URL, apiKey: 'any', maxRetries: 0 });
+const model = process.env.MODEL;
+const question = [{ role: 'user', content: 'How do I pull a model?' }];
+
+test('a chat completion', async () => {
+  const answer = await client.chat.completions.create({ model, messages: question, temperature: 0 });
+  assert.equal(answer.object, 'chat.completion');
+  assert.match(answer.choices[0].message.content, /docker model pull ai\/smollm2/);
+  assert.equal(answer.choices[0].message.role, 'assistant');
+  assert.equal(answer.choices[0].finish_reason, 'stop');
+  assert.equal(answer.usage.total_tokens, answer.usage.prompt_tokens + answer.usage.completion_tokens);
+});
+
+test('a stream says the same and ends with usage', async () => {
+  const whole = await client.chat.completions.create({ model, messages: question, temperature: 0 });
+  const stream = await client.chat.completions.create({
+    model, messages: question, temperature: 0, stream: true, stream_options: { include_usage: true } });
+  let text = '', usage = null, pieces = 0, reason = null;
+  for await (const chunk of stream) {
+    pieces++;
+    usage = chunk.usage ?? usage;
+    text += chunk.choices[0]?.delta?.content ?? '';
+    reason = chunk.choices[0]?.finish_reason ?? reason;
+  }
+  assert.equal(text, whole.choices[0].message.content);
+  assert.equal(reason, 'stop');
+  assert.ok(pieces > 10);
+  assert.equal(usage.completion_tokens, whole.usage.completion_tokens);
+});
+
+test('the streaming helper', async () => {
+  const runner = client.chat.completions.stream({ model, messages: question, temperature: 0 });
+  const final = await runner.finalChatCompletion();
+  assert.match(final.choices[0].message.content, /Docker Hub/);
+});
+
+test('max_tokens, stop, n, logprobs', async () => {
+  const cut = await client.chat.completions.create({ model, messages: question, max_tokens: 3 });
+  assert.equal(cut.choices[0].finish_reason, 'length');
+  assert.equal(cut.usage.completion_tokens, 3);
+  const stopped = await client.chat.completions.create({ model, messages: question, temperature: 0, stop: ['Docker Hub'] });
+  assert.ok(!stopped.choices[0].message.content.includes('Docker'));
+  assert.equal(stopped.choices[0].finish_reason, 'stop');
+  const two = await client.chat.completions.create({ model, messages: question, temperature: 0, n: 2, max_tokens: 5 });
+  assert.equal(two.choices.length, 2);
+  const logs = await client.chat.completions.create({
+    model, messages: question, temperature: 0, max_tokens: 2, logprobs: true, top_logprobs: 3 });
+  const first = logs.choices[0].logprobs.content[0];
+  assert.equal(first.top_logprobs.length, 3);
+  assert.ok(first.logprob <= 0 && first.logprob >= first.top_logprobs[1].logprob);
+});
+
+test('completions', async () => {
+  const answer = await client.completions.create({ model, prompt: 'Who are you?', temperature: 0, max_tokens: 200 });
+  assert.match(answer.choices[0].text, /demo model/);
+});
+
+test('the list of models', async () => {
+  const ids = [];
+  for await (const m of client.models.list()) ids.push(m.id);
+  assert.ok(ids.includes('docker.io/ai/demo:latest'), ids.join());
+  assert.equal((await client.models.retrieve('demo')).owned_by, 'docker');
+});
+
+test('errors are the errors of the SDK', async () => {
+  await assert.rejects(client.chat.completions.create({ model: 'no/such', messages: question }),
+    (e) => e instanceof OpenAI.NotFoundError && /model not found/.test(e.message));
+  await assert.rejects(client.chat.completions.create({ model, messages: question, temperature: 'hot' }),
+    (e) => e instanceof OpenAI.BadRequestError && /temperature/.test(e.message));
+  await assert.rejects(client.chat.completions.create({
+    model, messages: [{ role: 'user', content: 'word '.repeat(4000) }] }),
+    (e) => e instanceof OpenAI.BadRequestError && /context size/.test(e.message));
+});
+
+test('an aborted stream frees the model', async () => {
+  for (let i = 0; i < 5; i++) {
+    const stream = await client.chat.completions.create({
+      model, messages: question, stream: true, max_tokens: 2000, ignore_eos: true });
+    for await (const _ of stream) { stream.controller.abort(); break; }
+  }
+  const answer = await client.chat.completions.create({ model, messages: question, temperature: 0 });
+  assert.match(answer.choices[0].message.content, /smollm2/);
+});
+
+test('eight at once', async () => {
+  const alone = await client.chat.completions.create({ model, messages: question, temperature: 0 });
+  const all = await Promise.all(Array.from({ length: 8 }, () =>
+    client.chat.completions.create({ model, messages: question, temperature: 0 })));
+  for (const a of all) assert.equal(a.choices[0].message.content, alone.choices[0].message.content);
+});
