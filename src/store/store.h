@@ -6,7 +6,9 @@
  *     ROOT/layout.json                          {"version": "1.0.0"}
  *     ROOT/models.json                          the index: id, tags and files of every model
  *     ROOT/blobs/sha256/<64 hex>                layers and configs
- *     ROOT/blobs/sha256/<64 hex>.incomplete     downloads that may be resumed
+ *     ROOT/blobs/sha256/<64 hex>.partial        downloads that may be resumed (partial.h)
+ *     ROOT/blobs/sha256/<64 hex>.ranges         what of them is there
+ *     ROOT/blobs/sha256/<64 hex>.incomplete     downloads of a DMR
  *     ROOT/blobs/sha256/ingest-….incomplete     being written now, by a running operation
  *     ROOT/manifests/sha256/<64 hex>            manifests; the file's name is the model's id
  *     ROOT/bundles/sha256/<64 hex>/             what an engine opens (bundle.h)
@@ -187,6 +189,9 @@ int store_remove(struct store *s, const struct oci_reference *ref, const char *n
 
 /* Bytes of all files under ROOT; a file with several names counts once. */
 int store_disk_usage(struct store *s, uint64_t *ret, struct error *err);
+
+/* Bytes that can still be written to the store's file system. */
+int store_free_space(struct store *s, uint64_t *ret, struct error *err);
 
 /* Removes files that nothing names and that are older than min_age_s. ERR_BUSY while a publication
  * runs. */

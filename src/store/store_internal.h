@@ -26,6 +26,8 @@ struct store {
 
 #define STORE_TEMP_PREFIX "ingest-"
 #define STORE_INCOMPLETE ".incomplete"
+#define STORE_PARTIAL ".partial" /* partial.h */
+#define STORE_RANGES ".ranges"
 
 /* ---- path.c: directories and names ---- */
 
@@ -104,6 +106,15 @@ int store__reserve(int fd, uint64_t n, const char *what, struct error *err);
 /* Gives the blob a second name in another directory: hard link, clone or copy. */
 int store__link_or_copy(int from_dir, const char *from_name, int to_dir, const char *to_name,
                         const char *what, struct error *err);
+
+/* ---- txn.c ---- */
+
+struct store *store__txn_store(const struct store_txn *t);
+int store__txn_dir(const struct store_txn *t); /* blobs/sha256, borrowed */
+
+/* Takes over a finished, synced file `name` of blobs/sha256. */
+void store__txn_stage(struct store_txn *t, const struct oci_digest *digest, uint64_t size,
+                      const char *name);
 
 /* ---- remove.c, store.c ---- */
 

@@ -83,6 +83,22 @@ static void stage(struct store_txn *t, const struct oci_digest *digest, uint64_t
     snprintf(b->name, sizeof(b->name), "%s", name);
 }
 
+struct store *store__txn_store(const struct store_txn *t)
+{
+    return t->s;
+}
+
+int store__txn_dir(const struct store_txn *t)
+{
+    return t->dir;
+}
+
+void store__txn_stage(struct store_txn *t, const struct oci_digest *digest, uint64_t size,
+                      const char *name)
+{
+    stage(t, digest, size, name);
+}
+
 /* ---- sinks ---- */
 
 struct store_sink {

@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Downloads into the store, see partial.h. */
+#include "store/partial.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "store/store_internal.h"
+
+enum {
+    SAVE_BYTES = 8 << 20,   /* the ranges file is replaced after so many new bytes */
+    SYNC_BYTES = 128 << 20, /* the data is synced after so many */
+    HASH_CHUNK = 256 << 10,
+    THREAD_MIN_BYTES = 1 << 20, /* smaller blobs are hashed at their end, without a thread */
+    STATE_MAX_BYTES = 4 << 20,
+    ADOPT_MIN_AGE_S = 30, /* a DMR that still writes touches its file more often */
+    BOOT_ID_MAX = 64,
+};
+
+static const char state_magic[] = "model-runner partial 1";
+
+struct store_partial {
+    struct store_txn *t;
+    struct store *s;
+    struct oci_digest digest;
+    uint64_t size;
+    int fd;
+    char name[96], state_name[96]; /* in blobs/sha256 */
+    char boot[BOOT_ID_MAX];
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct ranges written;    /* guarded by: lock */
+    struct ranges synced;     /* guarded by: lock; part of `written` */
+    uint64_t unsaved;         /* guarded by: lock; written since the ranges file was replaced */
+    uint64_t unsynced;        /* guarded by: lock; written since the last sync began */
+    uint64_t hashed;          /* guarded by: lock */
+    bool stop;                /* guarded by: lock */
+    bool thread_done;         /* guarded by: lock */
+    struct error thread_error; /* guarded by: lock; code 0 = none */
+    bool has_thread;
+    pthread_t thread;
+    struct sha256 *hash; /* the thread's; without a thread, the caller's */
+};
+
+/* ---- the ranges file ---- */
+
+/* Changes with every start of the machine; "" if it is not told. */
+static void read_boot_id(char out[BOOT_ID_MAX])
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(BOOT_ID_MAX - 1);
+    out[0] = '\0';
+    if (file_read("/proc/sys/kernel/random/boot_id", &text, NULL) < 0)
+        return;
+    struct str id = str_trim(buf_str(&text));
+    memcpy(out, id.ptr, id.len);
+    out[id.len] = '\0';
+}
+
+static void append_ranges(struct buf *out, char kind, const struct ranges *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        buf_printf(out, "%c %" PRIu64 " %" PRIu64 "\n", kind, r->items[i].offset,
+                   r->items[i].length);
+}
+
+/* Under the lock, or while no thread runs. */
+static int save_state(struct store_partial *p, struct error *err)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(STATE_MAX_BYTES);
+    buf_printf(&text, "%s\nsize %" PRIu64 "\nboot %s\n", state_magic, p->size, p->boot);
+    append_ranges(&text, 's', &p->synced);
+    append_ranges(&text, 'w', &p->written);
+    buf_append_c(&text, "end\n");
+    int r = buf_check(&text, p->state_name, err);
+    if (r < 0)
+        return r;
+    char temp[96];
+    int dir = store__txn_dir(p->t);
+    store__temp_name(p->s, STORE_TEMP_PREFIX, STORE_INCOMPLETE, temp);
+    CLEANUP_FD int fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return error_errno(err, errno, "cannot create a file in the model store '%s'", p->s->root);
+    r = fd_write_all(fd, "to the model store", text.data, text.len, err);
+    if (r == 0 && renameat(dir, temp, dir, p->state_name) != 0)
+        r = error_errno(err, errno, "cannot replace '%s' in the model store", p->state_name);
+    if (r < 0)
+        unlinkat(dir, temp, 0);
+    else
+        p->unsaved = 0;
+    return r;
+}
+
+static bool take_number(struct str *line, uint64_t *ret)
+{
+    struct str word;
+    return str_split_next(line, ' ', &word) && str_to_u64(word, "a range", ret, NULL) == 0;
+}
+
+static bool take_range(struct str line, uint64_t size, struct ranges *r)
+{
+    uint64_t offset, length;
+    if (!take_number(&line, &offset) || !take_number(&line, &length) || line.ptr || length == 0 ||
+        offset > size || length > size - offset)
+        return false;
+    ranges_add(r, offset, length);
+    return true;
+}
+
+/* False, with unspecified ranges, when the text is not a whole ranges file for this size. */
+static bool parse_state(struct str text, uint64_t size, const char *boot, struct ranges *written,
+                        struct ranges *synced)
+{
+    struct str line;
+    uint64_t n;
+    if (!str_split_next(&text, '\n', &line) || !str_eq_c(line, state_magic))
+        return false;
+    bool this_boot = false;
+    while (str_split_next(&text, '\n', &line)) {
+        if (str_eq_c(line, "end"))
+            return true;
+        struct str kind;
+        if (!str_split_next(&line, ' ', &kind))
+            return false;
+        bool good = true;
+        if (str_eq_c(kind, "size"))
+            good = take_number(&line, &n) && n == size;
+        else if (str_eq_c(kind, "boot"))
+            this_boot = *boot && str_eq_c(line, boot);
+        else if (str_eq_c(kind, "s"))
+            good = take_range(line, size, synced) && take_range(line, size, written);
+        else if (str_eq_c(kind, "w"))
+            good = !this_boot || take_range(line, size, written);
+        if (!good)
+            return false;
+    }
+    return false;
+}
+
+/* Reads what is there; an absent or damaged ranges file means: nothing. */
+static void load_state(int dir, const char *name, uint64_t size, uint64_t on_disk,
+                       const char *boot, struct ranges *written, struct ranges *synced)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(STATE_MAX_BYTES);
+    if (store__read_at(dir, name, name, &text, NULL) < 0 ||
+        !parse_state(buf_str(&text), size, boot, written, synced)) {
+        ranges_release(written);
+        ranges_release(synced);
+    }
+    ranges_clip(written, on_disk);
+    ranges_clip(synced, on_disk);
+}
+
+/* ---- hashing and syncing beside the download ---- */
+
+/* One piece of the prefix; with the lock held, which is let go meanwhile. */
+static void hash_some(struct store_partial *p, char *chunk, uint64_t upto)
+{
+    size_t n = (size_t)MIN((uint64_t)HASH_CHUNK, upto - p->hashed);
+    uint64_t at = p->hashed;
+    pthread_mutex_unlock(&p->lock);
+    ssize_t got;
+    do
+        got = pread(p->fd, chunk, n, (off_t)at);
+    while (got < 0 && errno == EINTR);
+    int e = errno;
+    if (got > 0)
+        sha256_update(p->hash, chunk, (size_t)got);
+    pthread_mutex_lock(&p->lock);
+    if (got > 0)
+        p->hashed += (uint64_t)got;
+    else
+        error_errno(&p->thread_error, got < 0 ? e : EIO, "cannot read blob %s back",
+                    p->digest.text);
+}
+
+/* Makes durable what has been written; with the lock held, which is let go meanwhile. */
+static void sync_some(struct store_partial *p)
+{
+    struct ranges now = {0};
+    ranges_copy(&now, &p->written);
+    p->unsynced = 0;
+    pthread_mutex_unlock(&p->lock);
+    int e = fdatasync(p->fd) == 0 ? 0 : errno;
+    pthread_mutex_lock(&p->lock);
+    if (e) {
+        error_errno(&p->thread_error, e, "cannot sync blob %s", p->digest.text);
+        ranges_release(&now);
+        return;
+    }
+    ranges_release(&p->synced);
+    p->synced = now;
+}
+
+static void follow(struct store_partial *p)
+{
+    CLEANUP_FREE char *chunk = xmalloc(HASH_CHUNK);
+    pthread_mutex_lock(&p->lock);
+    while (!p->stop && p->thread_error.code == ERR_NONE && p->hashed < p->size) {
+        uint64_t prefix = ranges_prefix(&p->written);
+        if (p->unsynced >= SYNC_BYTES)
+            sync_some(p);
+        else if (p->hashed < prefix)
+            hash_some(p, chunk, prefix);
+        else
+            pthread_cond_wait(&p->changed, &p->lock);
+    }
+    p->thread_done = true;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void *follow_thread(void *p)
+{
+    follow(p);
+    return NULL;
+}
+
+static void start_thread(struct store_partial *p)
+{
+    if (p->has_thread || p->size < THREAD_MIN_BYTES)
+        return;
+    p->has_thread = pthread_create(&p->thread, NULL, follow_thread, p) == 0;
+}
+
+static void join_thread(struct store_partial *p, bool stop)
+{
+    if (!p->has_thread)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->stop |= stop;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    pthread_join(p->thread, NULL);
+    p->has_thread = false;
+}
+
+/* ---- opening ---- */
+
+static bool is_file(int dir, const char *name, struct stat *st)
+{
+    return fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st->st_mode);
+}
+
+/* Renames what a DMR left to our name. True if that has been done. */
+static bool adopt(int dir, const struct oci_digest *digest, uint64_t size, const char *name)
+{
+    char theirs[96];
+    struct stat st;
+    snprintf(theirs, sizeof(theirs), "%s%s", oci_digest_hex(digest), STORE_INCOMPLETE);
+    return !is_file(dir, name, &st) && is_file(dir, theirs, &st) && st.st_nlink == 1 &&
+           (uint64_t)st.st_size <= size && clock_wall_s() - st.st_mtime >= ADOPT_MIN_AGE_S &&
+           renameat2(dir, theirs, dir, name, RENAME_NOREPLACE) == 0;
+}
+
+/* Opens and locks the file; ERR_BUSY if somebody else has it. */
+static int open_locked(struct store *s, int dir, const char *name, int *ret_fd, struct error *err)
+{
+    for (;;) {
+        CLEANUP_FD int fd = openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+        if (fd < 0)
+            return error_errno(err, errno, "cannot create a file in the model store '%s'", s->root);
+        if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+            if (errno == EWOULDBLOCK)
+                return error_set(err, ERR_BUSY, "another process downloads %.19s", name);
+            if (errno != EINTR)
+                return error_errno(err, errno, "cannot lock '%s' in the model store", name);
+            continue;
+        }
+        struct stat named, held;
+        if (fstat(fd, &held) != 0 || !S_ISREG(held.st_mode))
+            return error_set(err, ERR_CORRUPT, "'%s' in the model store is not a regular file",
+                             name);
+        if (fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_dev == held.st_dev &&
+            named.st_ino == held.st_ino) {
+            *ret_fd = TAKE_FD(fd);
+            return 0;
+        }
+    }
+}
+
+static void partial_free(struct store_partial *p)
+{
+    if (p->fd >= 0)
+        close(p->fd);
+    sha256_free(p->hash);
+    ranges_release(&p->written);
+    ranges_release(&p->synced);
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}
+
+static void remove_files(struct store_partial *p)
+{
+    int dir = store__txn_dir(p->t);
+    unlinkat(dir, p->name, 0);
+    unlinkat(dir, p->state_name, 0);
+}
+
+/* What is there, as far as the ranges file (or the DMR's file) tells. */
+static int load_received(struct store_partial *p, bool adopted, struct error *err)
+{
+    struct stat st;
+    if (fstat(p->fd, &st) != 0)
+        return error_errno(err, errno, "cannot look at '%s' in the model store", p->name);
+    if (adopted)
+        ranges_add(&p->written, 0, (uint64_t)st.st_size);
+    else
+        load_state(store__txn_dir(p->t), p->state_name, p->size, (uint64_t)st.st_size, p->boot,
+                   &p->written, &p->synced);
+    if (adopted)
+        return save_state(p, err);
+    if (p->written.n == 0 && st.st_size > 0 && ftruncate(p->fd, 0) != 0)
+        return error_errno(err, errno, "cannot empty '%s' in the model store", p->name);
+    return 0;
+}
+
+int store_partial_open(struct store_txn *t, const struct oci_digest *digest, uint64_t size,
+                       struct store_partial **ret, struct error *err)
+{
+    if (strcmp(oci_digest_algorithm(digest), "sha256") != 0)
+        return error_set(err, ERR_UNSUPPORTED, "%.20s…: only sha256 blobs can be stored",
+                         digest->text);
+    if (size > INT64_MAX)
+        return error_set(err, ERR_TOO_LARGE, "blob %s: a size of %" PRIu64 " bytes is not possible",
+                         digest->text, size);
+    struct store_partial *p = xcalloc(1, sizeof(*p));
+    *p = (struct store_partial){
+        .t = t, .s = store__txn_store(t), .digest = *digest, .size = size, .fd = -1};
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->changed, NULL);
+    p->hash = sha256_new();
+    read_boot_id(p->boot);
+    snprintf(p->name, sizeof(p->name), "%s%s", oci_digest_hex(digest), STORE_PARTIAL);
+    snprintf(p->state_name, sizeof(p->state_name), "%s%s", oci_digest_hex(digest), STORE_RANGES);
+
+    int dir = store__txn_dir(t);
+    bool adopted = adopt(dir, digest, size, p->name);
+    int r = open_locked(p->s, dir, p->name, &p->fd, err);
+    struct stat st;
+    if (r == 0 && is_file(dir, oci_digest_hex(digest), &st) && (uint64_t)st.st_size == size) {
+        remove_files(p); /* somebody finished it just now */
+        r = error_set(err, ERR_BUSY, "blob %s has arrived", digest->text);
+    }
+    if (r == 0)
+        r = load_received(p, adopted, err);
+    if (r < 0) {
+        partial_free(p);
+        return r;
+    }
+    *ret = p;
+    return 0;
+}
+
+const struct store_range *store_partial_have(const struct store_partial *p, size_t *ret_n)
+{
+    *ret_n = p->written.n;
+    return p->written.items;
+}
+
+uint64_t store_partial_received(const struct store_partial *p)
+{
+    return ranges_total(&p->written);
+}
+
+uint64_t store_partial_needs(const struct store_partial *p)
+{
+    struct stat st;
+    if (fstat(p->fd, &st) != 0)
+        return p->size;
+    uint64_t taken = (uint64_t)st.st_blocks * 512;
+    return taken < p->size ? p->size - taken : 0;
+}
+
+int store_partial_reserve(struct store_partial *p, struct error *err)
+{
+    return store__reserve(p->fd, p->size, p->digest.text, err);
+}
+
+/* ---- writing ---- */
+
+static int write_at(struct store_partial *p, uint64_t offset, const char *bytes, size_t n,
+                    struct error *err)
+{
+    while (n > 0) {
+        ssize_t w = pwrite(p->fd, bytes, n, (off_t)offset);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w <= 0)
+            return error_errno(err, w < 0 ? errno : EIO, "cannot write blob %s to the model store",
+                               p->digest.text);
+        bytes += w;
+        offset += (uint64_t)w;
+        n -= (size_t)w;
+    }
+    return 0;
+}
+
+int store_partial_write(struct store_partial *p, uint64_t offset, const void *bytes, size_t n,
+                        struct error *err)
+{
+    if (offset > p->size || n > p->size - offset)
+        return error_set(err, ERR_CORRUPT, "blob %s is longer than the %" PRIu64 " bytes announced",
+                         p->digest.text, p->size);
+    int r = write_at(p, offset, bytes, n, err);
+    if (r < 0)
+        return r;
+    start_thread(p);
+    pthread_mutex_lock(&p->lock);
+    ranges_add(&p->written, offset, n);
+    p->unsaved += n;
+    p->unsynced += n;
+    bool save = p->unsaved >= SAVE_BYTES;
+    if (save)
+        r = save_state(p, err);
+    if (p->thread_error.code != ERR_NONE)
+        r = error_copy(err, &p->thread_error);
+    pthread_cond_signal(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    if (save) /* lets the disk begin, so that syncing has less to wait for */
+        sync_file_range(p->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    return r;
+}
+
+void store_partial_close(struct store_partial *p)
+{
+    if (!p)
+        return;
+    join_thread(p, true);
+    if (p->written.n == 0)
+        remove_files(p);
+    else if (p->unsaved > 0)
+        save_state(p, NULL);
+    partial_free(p);
+}
+
+/* ---- the end ---- */
+
+/* Waits until the thread has hashed everything. */
+static int await_hash(struct store_partial *p, store_progress_fn progress, void *ctx,
+                      struct error *err)
+{
+    enum { TICK_NS = 100 * 1000 * 1000 };
+    int r = 0;
+    pthread_mutex_lock(&p->lock);
+    while (!p->thread_done && r == 0) {
+        uint64_t hashed = p->hashed;
+        pthread_mutex_unlock(&p->lock);
+        if (progress && progress(ctx, hashed) != 0)
+            r = error_set(err, ERR_CANCELED, "canceled");
+        pthread_mutex_lock(&p->lock);
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += TICK_NS;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        if (!p->thread_done && r == 0)
+            pthread_cond_timedwait(&p->changed, &p->lock, &until);
+    }
+    pthread_mutex_unlock(&p->lock);
+    join_thread(p, r < 0);
+    return r;
+}
+
+static int check_digest(struct store_partial *p, struct error *err)
+{
+    char hex[SHA256_HEX + 1];
+    sha256_final_hex(TAKE(p->hash), hex);
+    if (strcmp(hex, oci_digest_hex(&p->digest)) == 0)
+        return 0;
+    remove_files(p);
+    p->written.n = 0;
+    return error_set(err, ERR_CORRUPT, "blob digest mismatch for \"%s\": expected %s, got sha256:%s",
+                     p->digest.text, p->digest.text, hex);
+}
+
+/* The final name, and a second one that holds the blob for the transaction. Where the file system
+ * has no links, the transaction gives it its name in the end. */
+static int publish(struct store_partial *p, struct error *err)
+{
+    int dir = store__txn_dir(p->t);
+    if (p->size < (uint64_t)INT64_MAX && ftruncate(p->fd, (off_t)p->size) != 0)
+        return error_errno(err, errno, "cannot set the size of blob %s", p->digest.text);
+    if (fsync(p->fd) != 0)
+        return error_errno(err, errno, "cannot sync blob %s", p->digest.text);
+    char held[96];
+    store__temp_name(p->s, STORE_TEMP_PREFIX, STORE_INCOMPLETE, held);
+    bool linked = linkat(dir, p->name, dir, held, 0) == 0;
+    const char *to = linked ? oci_digest_hex(&p->digest) : held;
+    if (renameat(dir, p->name, dir, to) != 0) {
+        int e = errno;
+        if (linked)
+            unlinkat(dir, held, 0);
+        return error_errno(err, e, "cannot name blob %s in the model store", p->digest.text);
+    }
+    unlinkat(dir, p->state_name, 0);
+    store__txn_stage(p->t, &p->digest, p->size, held);
+    return store__fsync_dir(dir, "the blobs", err);
+}
+
+int store_partial_finish(struct store_partial *p, store_progress_fn progress, void *ctx,
+                         struct error *err)
+{
+    uint64_t received = ranges_total(&p->written);
+    if (received != p->size) {
+        store_partial_close(p);
+        return error_set(err, ERR_CORRUPT, "a blob ended before all of its bytes were there");
+    }
+    start_thread(p);
+    int r = 0;
+    if (p->has_thread)
+        r = await_hash(p, progress, ctx, err);
+    else
+        follow(p);
+    if (r == 0 && p->thread_error.code != ERR_NONE)
+        r = error_copy(err, &p->thread_error);
+    if (r < 0) {
+        store_partial_close(p);
+        return r;
+    }
+    r = check_digest(p, err);
+    if (r == 0)
+        r = publish(p, err);
+    partial_free(p);
+    return r;
+}
+
+/* ---- looking from outside ---- */
+
+uint64_t store_partial_peek(struct store *s, const struct oci_digest *digest, uint64_t size)
+{
+    CLEANUP_FD int dir = -1;
+    char name[160];
+    struct ranges written = {0}, synced = {0};
+    char boot[BOOT_ID_MAX];
+    if (store__open_area(s, STORE_BLOBS, oci_digest_algorithm(digest), false, &dir, NULL) < 0)
+        return 0;
+    read_boot_id(boot);
+    snprintf(name, sizeof(name), "%s%s", oci_digest_hex(digest), STORE_RANGES);
+    load_state(dir, name, size, size, boot, &written, &synced);
+    uint64_t n = ranges_total(&written);
+    ranges_release(&written);
+    ranges_release(&synced);
+    return n;
+}
+
+int store_free_space(struct store *s, uint64_t *ret, struct error *err)
+{
+    struct statvfs fs;
+    if (statvfs(s->root, &fs) != 0)
+        return error_errno(err, errno, "cannot look at the file system of '%s'", s->root);
+    if (mul_overflows(fs.f_bavail, fs.f_frsize, ret))
+        *ret = UINT64_MAX;
+    return 0;
+}
