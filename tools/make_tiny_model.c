@@ -19,8 +19,10 @@ struct options {
     bool untied, biases, rope_freqs, no_vocab;
 };
 
-#define COUNT(field, text, most) \
-    {text, 0, OPT_INT, offsetof(struct options, field), "N", .min = 1, .max = (most)}
+#define COUNT(field, text, most)                                                        \
+    {                                                                                   \
+        text, 0, OPT_INT, offsetof(struct options, field), "N", .min = 1, .max = (most) \
+    }
 
 static const struct opt opts[] = {
     {"shape", 's', OPT_STRING, offsetof(struct options, shape), "NAME",
@@ -46,9 +48,11 @@ static const struct opt opts[] = {
     {"rope-factor", 0, OPT_REAL, offsetof(struct options, rope_factor), "X", "how far to stretch"},
     {"rope-freqs", 0, OPT_FLAG, offsetof(struct options, rope_freqs),
      .help = "add Llama 3's frequency factors"},
-    {"untied", 0, OPT_FLAG, offsetof(struct options, untied), .help = "an output matrix of its own"},
+    {"untied", 0, OPT_FLAG, offsetof(struct options, untied),
+     .help = "an output matrix of its own"},
     {"biases", 0, OPT_FLAG, offsetof(struct options, biases), .help = "biases in a llama model"},
-    {"no-vocab", 0, OPT_FLAG, offsetof(struct options, no_vocab), .help = "leave the tokenizer out"},
+    {"no-vocab", 0, OPT_FLAG, offsetof(struct options, no_vocab),
+     .help = "leave the tokenizer out"},
     OPT_END,
 };
 
@@ -89,8 +93,14 @@ static void set_count(uint32_t *to, int64_t given)
 static int make(const struct options *o, const char *path, struct error *err)
 {
     struct tiny_model m = {
-        .arch = "llama", .n_layers = 2, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2, .n_ff = 96,
-        .n_vocab = 512, .n_ctx = 2048,
+        .arch = "llama",
+        .n_layers = 2,
+        .n_embd = 64,
+        .n_heads = 4,
+        .n_kv_heads = 2,
+        .n_ff = 96,
+        .n_vocab = 512,
+        .n_ctx = 2048,
     };
     int r = o->shape ? tiny_model_shape(o->shape, &m, err) : 0;
     if (r == 0)

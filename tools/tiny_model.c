@@ -69,7 +69,8 @@ static void rope_factors(const struct tiny_model *m, uint32_t dims, float *out)
     }
 }
 
-static void fill_row(const struct tiny_model *m, const struct tensor *t, uint64_t *state, float *row)
+static void fill_row(const struct tiny_model *m, const struct tensor *t, uint64_t *state,
+                     float *row)
 {
     if (t->fill == FILL_ROPE) {
         rope_factors(m, t->cols * 2, row);
@@ -187,8 +188,8 @@ static void vocab_release(struct vocab *v)
 /* Pieces of SentencePiece: control tokens, all bytes, some words, letters. */
 static void vocab_fill_spm(struct vocab *v)
 {
-    static const char *const words[] = {"\xe2\x96\x81", "\xe2\x96\x81t", "he", "\xe2\x96\x81the",
-                                        "in", "er", "\xe2\x96\x81""a"};
+    static const char *const words[] = {
+        "\xe2\x96\x81", "\xe2\x96\x81t", "he", "\xe2\x96\x81the", "in", "er", "\xe2\x96\x81\x61"};
     vocab_add(v, TOKEN_UNKNOWN, xstrdup("<unk>"));
     vocab_add(v, TOKEN_CONTROL, xstrdup("<s>"));
     vocab_add(v, TOKEN_CONTROL, xstrdup("</s>"));
@@ -216,8 +217,8 @@ static char *byte_char(unsigned byte)
     return xasprintf("%c%c", (int)(0xc0 | cp >> 6), (int)(0x80 | (cp & 63)));
 }
 
-static const char *const bpe_merges[] = {"h e", "\xc4\xa0 t", "\xc4\xa0t he", "i n", "e r",
-                                         "\xc4\xa0 a"};
+static const char *const bpe_merges[] = {"h e", "\xc4\xa0 t", "\xc4\xa0t he",
+                                         "i n", "e r",        "\xc4\xa0 a"};
 
 static void vocab_fill_bpe(struct vocab *v)
 {
@@ -303,14 +304,10 @@ static void write_arch_keys(struct gguf_writer *w, const struct tiny_model *m)
         const char *key;
         uint32_t value;
     } counts[] = {
-        {"block_count", m->n_layers},
-        {"context_length", m->n_ctx},
-        {"embedding_length", m->n_embd},
-        {"feed_forward_length", m->n_ff},
-        {"attention.head_count", m->n_heads},
-        {"attention.head_count_kv", m->n_kv_heads},
-        {"attention.key_length", m->head},
-        {"attention.value_length", m->head},
+        {"block_count", m->n_layers},           {"context_length", m->n_ctx},
+        {"embedding_length", m->n_embd},        {"feed_forward_length", m->n_ff},
+        {"attention.head_count", m->n_heads},   {"attention.head_count_kv", m->n_kv_heads},
+        {"attention.key_length", m->head},      {"attention.value_length", m->head},
         {"rope.dimension_count", m->rope_dims},
     };
     char key[96];
@@ -375,8 +372,8 @@ static int write_tensor(struct gguf_writer *w, const struct tiny_model *m, const
 }
 
 /* One file with tensors from .. to-1; metadata only in the first. */
-static int write_part(const struct tiny_model *m, const struct tensor_list *l, size_t from, size_t to,
-                      uint32_t part, const char *path, struct error *err)
+static int write_part(const struct tiny_model *m, const struct tensor_list *l, size_t from,
+                      size_t to, uint32_t part, const char *path, struct error *err)
 {
     CLEANUP(cleanup_gguf_writer) struct gguf_writer *w = gguf_writer_new();
     if (part == 0)
@@ -404,12 +401,12 @@ static int write_parts(const struct tiny_model *m, const struct tensor_list *l, 
     char tail[40];
     snprintf(tail, sizeof(tail), "-00001-of-%05" PRIu32 ".gguf", m->n_parts);
     if (!str_ends_with(str_from(path), str_from(tail)))
-        return error_set(err, ERR_INVALID, "'%s': the name of the first part must end in '%s'", path,
-                         tail);
+        return error_set(err, ERR_INVALID, "'%s': the name of the first part must end in '%s'",
+                         path, tail);
     int stem = (int)(strlen(path) - strlen(tail));
     for (uint32_t i = 0; i < m->n_parts; i++) {
-        CLEANUP_FREE char *part = xasprintf("%.*s-%05" PRIu32 "-of-%05" PRIu32 ".gguf", stem, path,
-                                            i + 1, m->n_parts);
+        CLEANUP_FREE char *part =
+            xasprintf("%.*s-%05" PRIu32 "-of-%05" PRIu32 ".gguf", stem, path, i + 1, m->n_parts);
         int r = write_part(m, l, l->n * i / m->n_parts, l->n * (i + 1) / m->n_parts, i, part, err);
         if (r < 0)
             return r;
@@ -432,8 +429,8 @@ int tiny_model_write(const struct tiny_model *model, const char *path, struct er
     m.rope_dims = m.rope_dims > 0 ? m.rope_dims : m.head;
     struct tensor_list l = {0};
     list_all(&l, &m);
-    int r = m.n_parts > 1 ? write_parts(&m, &l, path, err)
-                          : write_part(&m, &l, 0, l.n, 0, path, err);
+    int r =
+        m.n_parts > 1 ? write_parts(&m, &l, path, err) : write_part(&m, &l, 0, l.n, 0, path, err);
     free(l.items);
     return r;
 }
@@ -445,16 +442,39 @@ int tiny_model_shape(const char *name, struct tiny_model *m, struct error *err)
         struct tiny_model model;
     } shapes[] = {
         {"smollm2-135m",
-         {.arch = "llama", .n_layers = 30, .n_embd = 576, .n_heads = 9, .n_kv_heads = 3,
-          .n_ff = 1536, .n_vocab = 49152, .n_ctx = 8192, .freq_base = 100000}},
+         {.arch = "llama",
+          .n_layers = 30,
+          .n_embd = 576,
+          .n_heads = 9,
+          .n_kv_heads = 3,
+          .n_ff = 1536,
+          .n_vocab = 49152,
+          .n_ctx = 8192,
+          .freq_base = 100000}},
         {"qwen3-0.6b",
-         {.arch = "qwen3", .n_layers = 28, .n_embd = 1024, .n_heads = 16, .n_kv_heads = 8,
-          .head = 128, .n_ff = 3072, .n_vocab = 151936, .n_ctx = 40960, .freq_base = 1e6,
+         {.arch = "qwen3",
+          .n_layers = 28,
+          .n_embd = 1024,
+          .n_heads = 16,
+          .n_kv_heads = 8,
+          .head = 128,
+          .n_ff = 3072,
+          .n_vocab = 151936,
+          .n_ctx = 40960,
+          .freq_base = 1e6,
           .eps = 1e-6}},
         {"llama-3.2-1b",
-         {.arch = "llama", .n_layers = 16, .n_embd = 2048, .n_heads = 32, .n_kv_heads = 8,
-          .n_ff = 8192, .n_vocab = 128256, .n_ctx = 131072, .freq_base = 500000,
-          .rope_freqs = true, .rope_factor = 32}},
+         {.arch = "llama",
+          .n_layers = 16,
+          .n_embd = 2048,
+          .n_heads = 32,
+          .n_kv_heads = 8,
+          .n_ff = 8192,
+          .n_vocab = 128256,
+          .n_ctx = 131072,
+          .freq_base = 500000,
+          .rope_freqs = true,
+          .rope_factor = 32}},
     };
     for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
         if (strcmp(name, shapes[i].name) != 0)
@@ -463,6 +483,6 @@ int tiny_model_shape(const char *name, struct tiny_model *m, struct error *err)
         m->row_pool = 256; /* random numbers for a billion weights would take minutes */
         return 0;
     }
-    return error_set(err, ERR_INVALID,
-                     "no shape '%s' (smollm2-135m, qwen3-0.6b, llama-3.2-1b)", name);
+    return error_set(err, ERR_INVALID, "no shape '%s' (smollm2-135m, qwen3-0.6b, llama-3.2-1b)",
+                     name);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Makes model files with random weights: small ones for tests, and ones with the shape of real models
- * for measuring speed. The same specification always gives the same file, and the values of a tensor
- * depend only on the seed and the tensor's name, so that variants can be compared. */
+ * Makes model files with random weights: small ones for tests, and ones with the shape of real
+ * models for measuring speed. The same specification always gives the same file, and the values of
+ * a tensor depend only on the seed and the tensor's name, so that variants can be compared. */
 #ifndef TOOLS_TINY_MODEL_H
 #define TOOLS_TINY_MODEL_H
 
@@ -15,20 +15,20 @@ struct tiny_model {
     const char *arch; /* "llama", "qwen2", "qwen3", "gemma2" */
     uint32_t type;    /* of the matrices; where rows do not fit its blocks, Q8_0 or F16 */
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, n_ff, n_vocab, n_ctx;
-    uint32_t head;      /* width; 0 = n_embd / n_heads */
-    uint32_t rope_dims; /* 0 = the head */
-    double freq_base;   /* 0 = 10000 */
-    double eps;         /* 0 = 1e-5 */
+    uint32_t head;            /* width; 0 = n_embd / n_heads */
+    uint32_t rope_dims;       /* 0 = the head */
+    double freq_base;         /* 0 = 10000 */
+    double eps;               /* 0 = 1e-5 */
     const char *rope_scaling; /* "linear", "yarn"; NULL = none */
     double rope_factor;
-    bool rope_freqs;    /* a tensor with the factors of Llama 3 for rope_factor (0 = 8) */
-    bool untied;        /* an output matrix of its own */
-    bool biases;        /* the optional biases of llama; qwen2 always has its own */
-    bool no_vocab;      /* no tokenizer: then n_vocab may be any number */
-    uint32_t window;    /* gemma2; 0 = 4096 */
+    bool rope_freqs; /* a tensor with the factors of Llama 3 for rope_factor (0 = 8) */
+    bool untied;     /* an output matrix of its own */
+    bool biases;     /* the optional biases of llama; qwen2 always has its own */
+    bool no_vocab;   /* no tokenizer: then n_vocab may be any number */
+    uint32_t window; /* gemma2; 0 = 4096 */
     uint64_t seed;
-    uint32_t n_parts;   /* files; 0 and 1 = one; else `path` must be the name of the first part */
-    uint32_t row_pool;  /* different rows in a tensor, repeated to fill it; 0 = all different */
+    uint32_t n_parts;  /* files; 0 and 1 = one; else `path` must be the name of the first part */
+    uint32_t row_pool; /* different rows in a tensor, repeated to fill it; 0 = all different */
 };
 
 /* A smaller vocabulary is refused unless no_vocab. */

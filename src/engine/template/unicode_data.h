@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Character properties as Python's str methods see them, Unicode 14.0.0.
- * Written by gen_unicode.py; not edited by hand. Included by unicode.c only. */
+ * Written by tools/gen_template_unicode.py; not edited by hand. Included by unicode.c only. */
 
 /* one character to one: str.upper() */
 static const struct cp_map to_upper[] = {

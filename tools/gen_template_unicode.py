@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes unicode_data.h: the character properties that Python's str methods look at, as ranges.
+"""Writes src/engine/template/unicode_data.h: the character properties that Python's str methods look at, as ranges.
 
-    python3 gen_unicode.py > unicode_data.h
+    tools/gen_template_unicode.py > src/engine/template/unicode_data.h
 
 The data come from this Python's unicodedata and str methods. Run it again only to move to a newer
 Unicode version.
