@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The GGUF reader and what reads a model's facts from it: every value is fetched as every type, every
- * tensor is looked up and its first and last byte are read. */
+ * The GGUF reader and what reads a model's facts from it: every value is fetched as every type,
+ * every tensor is looked up and its first and last byte are read. */
 #include <stdlib.h>
 
 #include "base/buf.h"

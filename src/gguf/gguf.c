@@ -50,8 +50,8 @@ size_t gguf__names_find(const struct gguf_name *names, size_t n, struct str name
 /* ---- parts ---- */
 
 struct split {
-    uint32_t no;    /* 0-based */
-    uint32_t count; /* 1 = a whole file */
+    uint32_t no;       /* 0-based */
+    uint32_t count;    /* 1 = a whole file */
     int64_t n_tensors; /* of all parts; -1 = not said */
 };
 
@@ -74,8 +74,9 @@ static int split_read(const struct gguf_part *p, struct split *ret, struct error
     if (count == 0)
         count = 1;
     if (count < 0 || count > GGUF_MAX_PARTS)
-        return error_set(err, ERR_CORRUPT, "split.count is %" PRId64 "; at most %d parts are allowed",
-                         count, GGUF_MAX_PARTS);
+        return error_set(err, ERR_CORRUPT,
+                         "split.count is %" PRId64 "; at most %d parts are allowed", count,
+                         GGUF_MAX_PARTS);
     if (no < 0 || no >= count)
         return error_set(err, ERR_CORRUPT, "split.no is %" PRId64 ", but split.count is %" PRId64,
                          no, count);
@@ -128,8 +129,8 @@ static int open_others(struct gguf *g, const char *path, struct error *err)
             return error_wrap(err, "'%s'", part);
         if (s.no != i || s.count != g->split_count)
             return error_set(err, ERR_CORRUPT,
-                             "'%s' says it is part %" PRIu32 " of %" PRIu32
-                             ", but part %" PRIu32 " of %" PRIu32 " is needed",
+                             "'%s' says it is part %" PRIu32 " of %" PRIu32 ", but part %" PRIu32
+                             " of %" PRIu32 " is needed",
                              part, s.no + 1, s.count, i + 1, g->split_count);
     }
     return 0;
@@ -178,7 +179,8 @@ static int finish(struct gguf *g, const char *path, unsigned flags, struct error
     if (!(flags & GGUF_HEADER_ONLY)) {
         if (s.no != 0)
             return error_set(err, ERR_INVALID,
-                             "'%s' is part %" PRIu32 " of %" PRIu32 " of a model; open the first part",
+                             "'%s' is part %" PRIu32 " of %" PRIu32
+                             " of a model; open the first part",
                              path ? path : "this file", s.no + 1, s.count);
         if (s.count > 1) {
             if (!path)
@@ -198,8 +200,9 @@ static int finish(struct gguf *g, const char *path, unsigned flags, struct error
     r = join_tensors(g, err);
     if (r == 0 && !(flags & GGUF_HEADER_ONLY) && s.n_tensors >= 0 &&
         (uint64_t)s.n_tensors != g->n_tensors)
-        r = error_set(err, ERR_CORRUPT, "split.tensors.count is %" PRId64 ", but there are %zu tensors",
-                      s.n_tensors, g->n_tensors);
+        r = error_set(err, ERR_CORRUPT,
+                      "split.tensors.count is %" PRId64 ", but there are %zu tensors", s.n_tensors,
+                      g->n_tensors);
     return r < 0 && path ? error_wrap(err, "'%s'", path) : r;
 }
 

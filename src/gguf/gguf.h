@@ -22,8 +22,9 @@
  *
  * The file is mapped and walked once; whatever is returned points into the mapping and lives until
  * gguf_free(). Nothing in the file is believed: counts, lengths, products and offsets are checked
- * before use, and a bad one is ERR_CORRUPT with a sentence that names the key or the tensor. Strings
- * may hold any bytes. Memory used besides the mapping is bounded by the bytes of the header.
+ * before use, and a bad one is ERR_CORRUPT with a sentence that names the key or the tensor.
+ * Strings may hold any bytes. Memory used besides the mapping is bounded by the bytes of the
+ * header.
  *
  * A model may be split over files NAME-00001-of-0000N.gguf. Opened by the first, all parts are
  * mapped and their tensors listed together; metadata is that of the first part.
@@ -46,11 +47,11 @@ struct gguf;
 
 enum {
     GGUF_MAX_DIMS = 4,
-    GGUF_MAX_NAME = 64,           /* bytes of a tensor name */
-    GGUF_MAX_KEY = 65535,         /* bytes of a key */
+    GGUF_MAX_NAME = 64,   /* bytes of a tensor name */
+    GGUF_MAX_KEY = 65535, /* bytes of a key */
     GGUF_MAX_KVS = 1 << 16,
-    GGUF_MAX_TENSORS = 1 << 17,   /* all parts together */
-    GGUF_MAX_DEPTH = 4,           /* arrays in arrays */
+    GGUF_MAX_TENSORS = 1 << 17, /* all parts together */
+    GGUF_MAX_DEPTH = 4,         /* arrays in arrays */
     GGUF_MAX_PARTS = 1024,
     GGUF_DEFAULT_ALIGNMENT = 32,
 };
@@ -128,7 +129,7 @@ int gguf_get_f32_array(const struct gguf *g, const char *key, float **ret, size_
 int gguf_get_bool_array(const struct gguf *g, const char *key, bool **ret, size_t *ret_n,
                         struct error *err);
 
-/* Type and number of items of an array without reading it; false if the key is absent or no array. */
+/* Type and number of items of an array without reading it; false if there is no such array. */
 bool gguf_array_info(const struct gguf *g, const char *key, enum gguf_type *ret_type,
                      uint64_t *ret_n);
 
@@ -158,8 +159,8 @@ struct gguf_tensor {
     uint64_t n_items;             /* product of dims, > 0 */
     uint64_t offset;              /* in the data section of its part */
     uint64_t bytes;
-    const void *data;             /* aligned as the file says; NULL with GGUF_HEADER_ONLY */
-    uint32_t part;                /* 0-based */
+    const void *data; /* aligned as the file says; NULL with GGUF_HEADER_ONLY */
+    uint32_t part;    /* 0-based */
 };
 
 /* In file order; names are unique. */

@@ -19,7 +19,7 @@
 #endif
 
 enum {
-    MIN_KV_BYTES = 8 + 1 + 4 + 1,              /* key of one byte, type, smallest value */
+    MIN_KV_BYTES = 8 + 1 + 4 + 1,             /* key of one byte, type, smallest value */
     MIN_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8, /* name of one byte, one dimension */
     MAX_ALIGNMENT = 1 << 20,
 };
@@ -163,8 +163,7 @@ static int parse_value(struct cursor *c, struct gguf_kv *kv, struct error *err)
 static int parse_kvs(struct gguf_part *p, struct cursor *c, uint64_t n, struct error *err)
 {
     if (n > GGUF_MAX_KVS || n > c->left / MIN_KV_BYTES)
-        return error_set(err, ERR_CORRUPT,
-                         "the header promises %" PRIu64 " keys, more than %s", n,
+        return error_set(err, ERR_CORRUPT, "the header promises %" PRIu64 " keys, more than %s", n,
                          n > GGUF_MAX_KVS ? "any model has" : "the file can hold");
     p->kvs = alloc_array_zero((size_t)n, sizeof(*p->kvs));
     p->kv_names = alloc_array((size_t)n, sizeof(*p->kv_names));
@@ -179,7 +178,8 @@ static int parse_kvs(struct gguf_part *p, struct cursor *c, uint64_t n, struct e
                              i + 1, n);
         if (kv->key.len == 0 || kv->key.len > GGUF_MAX_KEY)
             return error_set(err, ERR_CORRUPT,
-                             "key %" PRIu64 " of %" PRIu64 ": its name has %zu bytes; 1 to %d are allowed",
+                             "key %" PRIu64 " of %" PRIu64
+                             ": its name has %zu bytes; 1 to %d are allowed",
                              i + 1, n, kv->key.len, GGUF_MAX_KEY);
         int r = parse_value(c, kv, err);
         if (r < 0)
@@ -213,8 +213,8 @@ static int tensor_size(struct gguf_tensor *t, struct error *err)
     }
     if (t->dims[0] % info->block_items != 0)
         return error_set(err, ERR_CORRUPT,
-                         "tensor '%.*s': rows of %" PRIu64 " items do not fit the blocks of %" PRIu32
-                         " items of type %s",
+                         "tensor '%.*s': rows of %" PRIu64
+                         " items do not fit the blocks of %" PRIu32 " items of type %s",
                          GGUF_NAME_ARG(t->name), t->dims[0], info->block_items, info->name);
     if (mul_overflows(t->n_items / info->block_items, info->block_bytes, &t->bytes))
         return error_set(err, ERR_CORRUPT, "tensor '%.*s': its dimensions are too large",
@@ -261,9 +261,8 @@ static int parse_tensor(struct gguf_part *p, struct cursor *c, uint64_t i, uint6
 static int parse_tensors(struct gguf_part *p, struct cursor *c, uint64_t n, struct error *err)
 {
     if (n > GGUF_MAX_TENSORS || n > c->left / MIN_TENSOR_BYTES)
-        return error_set(err, ERR_CORRUPT,
-                         "the header promises %" PRIu64 " tensors, more than %s", n,
-                         n > GGUF_MAX_TENSORS ? "any model has" : "the file can hold");
+        return error_set(err, ERR_CORRUPT, "the header promises %" PRIu64 " tensors, more than %s",
+                         n, n > GGUF_MAX_TENSORS ? "any model has" : "the file can hold");
     p->tensors = alloc_array_zero((size_t)n, sizeof(*p->tensors));
     if (n > 0 && !p->tensors)
         return error_set(err, ERR_NOMEM, "out of memory for %" PRIu64 " tensors", n);
@@ -327,8 +326,8 @@ static int parse_alignment(struct gguf_part *p, struct error *err)
         return r;
     if (v < 8 || v > MAX_ALIGNMENT || (v & (v - 1)) != 0)
         return error_set(err, ERR_CORRUPT,
-                         "general.alignment is %" PRId64 "; a power of two from 8 to %d is needed", v,
-                         MAX_ALIGNMENT);
+                         "general.alignment is %" PRId64 "; a power of two from 8 to %d is needed",
+                         v, MAX_ALIGNMENT);
     p->alignment = (uint32_t)v;
     return 0;
 }
@@ -369,7 +368,8 @@ int gguf__part_parse(struct gguf_part *p, unsigned flags, struct error *err)
     struct cursor c = {p->data, p->size};
     char magic[4];
     if (!take(&c, magic, 4))
-        return error_set(err, ERR_CORRUPT, "not a GGUF file: it has only %" PRIu64 " bytes", p->size);
+        return error_set(err, ERR_CORRUPT, "not a GGUF file: it has only %" PRIu64 " bytes",
+                         p->size);
     if (memcmp(magic, "GGUF", 4) != 0)
         return error_set(err, ERR_CORRUPT, "not a GGUF file: it does not begin with \"GGUF\"");
     uint64_t n_tensors, n_kvs;

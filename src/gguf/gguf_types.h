@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Element types of GGUF tensors: names and block sizes, for checking lengths. What the blocks mean is
- * the business of engine/kernels. */
+ * Element types of GGUF tensors: names and block sizes, for checking lengths. What the blocks mean
+ * is the business of engine/kernels. */
 #ifndef GGUF_GGUF_TYPES_H
 #define GGUF_GGUF_TYPES_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * GGUF writer. The metadata is kept as the bytes that go to the file; tensors are kept as a list, for
- * their offsets. The data goes straight to a file beside the wanted one. */
+ * GGUF writer. The metadata is kept as the bytes that go to the file; tensors are kept as a list,
+ * for their offsets. The data goes straight to a file beside the wanted one. */
 #include "gguf/gguf_writer.h"
 
 #include <errno.h>
@@ -185,8 +185,8 @@ void gguf_writer_alignment(struct gguf_writer *w, uint32_t alignment)
 /* ---- tensors ---- */
 
 /* Bytes of the tensor; 0 with `e` filled if it cannot be written. */
-static uint64_t declared_bytes(struct str name, uint32_t type, uint32_t n_dims, const uint64_t *dims,
-                               struct error *e)
+static uint64_t declared_bytes(struct str name, uint32_t type, uint32_t n_dims,
+                               const uint64_t *dims, struct error *e)
 {
     const struct gguf_type_info *info = gguf_type_info(type);
     uint64_t items = 1, bytes = 0;
@@ -239,7 +239,8 @@ static int check_names(const struct gguf_writer *w, struct error *err)
         names[i] = (struct gguf_name){str_from(w->keys[i]), (uint32_t)i};
     const struct gguf_name *twice = gguf__names_sort(names, w->n_keys);
     if (twice)
-        return error_set(err, ERR_INVALID, "key '%.*s' is written twice", GGUF_NAME_ARG(twice->name));
+        return error_set(err, ERR_INVALID, "key '%.*s' is written twice",
+                         GGUF_NAME_ARG(twice->name));
     for (size_t i = 0; i < w->n_tensors; i++)
         names[i] = (struct gguf_name){str_from(w->tensors[i].name), (uint32_t)i};
     twice = gguf__names_sort(names, w->n_tensors);

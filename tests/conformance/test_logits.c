@@ -113,8 +113,8 @@ static void check_positions(const struct subject *s, const struct json *prompt,
         int64_t id = js_to_int(js_at(argmax, (size_t)p), 0);
         double gap = (double)row[best(row, s->n_vocab)] - (double)row[id];
         if (gap > 2 * drift)
-            fail_msg("%s: position %d prefers another id than %lld by %g", s->name, p, (long long)id,
-                     gap);
+            fail_msg("%s: position %d prefers another id than %lld by %g", s->name, p,
+                     (long long)id, gap);
     }
     const struct json *nll = js_get(exact, "prompt_nll");
     for (int32_t p = 0; p + 1 < n; p++) {
@@ -142,8 +142,9 @@ static void check_greedy(const struct subject *s, struct model_run *run, const s
     }
 }
 
-/* How far rounding keys and values to f16 moved the reference engine. The rounding errors of another
- * engine are others of the same size, so the largest over all prompts is taken, and some room. */
+/* How far rounding keys and values to f16 moved the reference engine. The rounding errors of
+ * another engine are others of the same size, so the largest over all prompts is taken, and some
+ * room. */
 static double f16_cache_bound(const struct json *prompts)
 {
     double max = 0;
@@ -210,7 +211,9 @@ static bool check_reference(const char *name)
     if (!m)
         return false;
     const struct descriptor *d = model_descriptor(m);
-    struct subject s = {.name = name, .model = m, .n_vocab = d->n_vocab,
+    struct subject s = {.name = name,
+                        .model = m,
+                        .n_vocab = d->n_vocab,
                         .tolerance = d->act == ACT_GELU_TANH ? TOLERANCE_GELU : TOLERANCE};
     const struct json *prompts = js_get(ref, "prompts");
     assert_true(js_len(prompts) > 0);
@@ -245,8 +248,8 @@ static void test_greedy(void **state)
     CLEANUP_JSON struct json *ref = read_reference(name);
     struct model *m = open_model(name, js_get_cstr(ref, "model", ""));
     assert_non_null(m);
-    struct subject s = {.name = name, .model = m, .n_vocab = model_descriptor(m)->n_vocab,
-                        .tolerance = TOLERANCE};
+    struct subject s = {
+        .name = name, .model = m, .n_vocab = model_descriptor(m)->n_vocab, .tolerance = TOLERANCE};
     CLEANUP(cleanup_tokenizer) struct tokenizer *t = NULL;
     assert_ok(vocab_load(model_gguf(m), &t, &err));
     const struct json *rows = js_get(ref, "rows");
@@ -269,12 +272,13 @@ static void test_greedy(void **state)
 static void test_split(void **state)
 {
     const char *name = *state; /* of the first part; the model's name stands before "-split" */
-    CLEANUP_FREE char *whole = xasprintf("%.*s.ref.json", (int)(strstr(name, "-split-") - name), name);
+    CLEANUP_FREE char *whole =
+        xasprintf("%.*s.ref.json", (int)(strstr(name, "-split-") - name), name);
     CLEANUP_JSON struct json *ref = read_reference(whole);
     struct model *m = open_model(name, name);
     assert_non_null(m);
-    struct subject s = {.name = name, .model = m, .n_vocab = model_descriptor(m)->n_vocab,
-                        .tolerance = TOLERANCE};
+    struct subject s = {
+        .name = name, .model = m, .n_vocab = model_descriptor(m)->n_vocab, .tolerance = TOLERANCE};
     check_prompt(&s, js_get(ref, "prompts"), 0, 256);
     model_free(m);
 }

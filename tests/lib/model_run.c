@@ -43,8 +43,8 @@ int model_run_feed(struct model_run *r, const int32_t *ids, int32_t n, bool all,
     for (int32_t i = 0; i < n_out; i++)
         rows[i] = n - n_out + i;
     struct batch_seq seq = {.first = 0, .n = n, .n_past = r->n_past, .pages = r->pages};
-    struct batch batch = {.n_tokens = n, .ids = ids, .n_seqs = 1, .seqs = &seq, .n_out = n_out,
-                          .out_rows = rows};
+    struct batch batch = {
+        .n_tokens = n, .ids = ids, .n_seqs = 1, .seqs = &seq, .n_out = n_out, .out_rows = rows};
     int res = model_eval(r->model, r->kv, &batch, logits, NULL, err);
     if (res == 0)
         r->n_past += n;

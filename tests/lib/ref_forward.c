@@ -181,9 +181,9 @@ static const struct {
     size_t items, bytes;
     void (*unpack)(const unsigned char *p, double *out);
 } formats[] = {
-    [0] = {1, 4, unpack_f32},      [1] = {1, 2, unpack_f16},      [2] = {32, 18, unpack_q4_0},
-    [3] = {32, 20, unpack_q4_1},   [6] = {32, 22, unpack_q5_0},   [7] = {32, 24, unpack_q5_1},
-    [8] = {32, 34, unpack_q8_0},   [12] = {256, 144, unpack_q4_k}, [13] = {256, 176, unpack_q5_k},
+    [0] = {1, 4, unpack_f32},       [1] = {1, 2, unpack_f16},       [2] = {32, 18, unpack_q4_0},
+    [3] = {32, 20, unpack_q4_1},    [6] = {32, 22, unpack_q5_0},    [7] = {32, 24, unpack_q5_1},
+    [8] = {32, 34, unpack_q8_0},    [12] = {256, 144, unpack_q4_k}, [13] = {256, 176, unpack_q5_k},
     [14] = {256, 210, unpack_q6_k}, [30] = {1, 2, unpack_bf16},
 };
 
@@ -489,7 +489,8 @@ static void layer_forward(const struct ref_model *m, size_t l, double *x, size_t
     double *h = need(calloc(e, sizeof(double))), *q = need(calloc(n * nq, sizeof(double)));
     double *k = need(calloc(n * nk, sizeof(double))), *v = need(calloc(n * nv, sizeof(double)));
     double *a = need(calloc(na, sizeof(double)));
-    double *gate = need(calloc(m->n_ff, sizeof(double))), *up = need(calloc(m->n_ff, sizeof(double)));
+    double *gate = need(calloc(m->n_ff, sizeof(double))),
+           *up = need(calloc(m->n_ff, sizeof(double)));
     const double *q_norm = layer_tensor(m, l, "attn_q_norm.weight");
     const double *k_norm = layer_tensor(m, l, "attn_k_norm.weight");
     const double *post_attn = layer_tensor(m, l, "post_attention_norm.weight");
@@ -497,12 +498,12 @@ static void layer_forward(const struct ref_model *m, size_t l, double *x, size_t
 
     for (size_t p = 0; p < n; p++) {
         rms_norm(h, x + p * e, layer_tensor(m, l, "attn_norm.weight"), e, m->eps);
-        matvec(q + p * nq, layer_tensor(m, l, "attn_q.weight"), layer_tensor(m, l, "attn_q.bias"), h,
-               nq, e);
-        matvec(k + p * nk, layer_tensor(m, l, "attn_k.weight"), layer_tensor(m, l, "attn_k.bias"), h,
-               nk, e);
-        matvec(v + p * nv, layer_tensor(m, l, "attn_v.weight"), layer_tensor(m, l, "attn_v.bias"), h,
-               nv, e);
+        matvec(q + p * nq, layer_tensor(m, l, "attn_q.weight"), layer_tensor(m, l, "attn_q.bias"),
+               h, nq, e);
+        matvec(k + p * nk, layer_tensor(m, l, "attn_k.weight"), layer_tensor(m, l, "attn_k.bias"),
+               h, nk, e);
+        matvec(v + p * nv, layer_tensor(m, l, "attn_v.weight"), layer_tensor(m, l, "attn_v.bias"),
+               h, nv, e);
         for (size_t i = 0; q_norm && i < m->n_heads; i++)
             rms_norm(q + p * nq + i * m->head_k, q + p * nq + i * m->head_k, q_norm, m->head_k,
                      m->eps);
@@ -521,8 +522,8 @@ static void layer_forward(const struct ref_model *m, size_t l, double *x, size_t
             attend(m, q + p * nq + i * m->head_k, k, v, i / (m->n_heads / m->n_kv_heads), first, p,
                    a + i * m->head_v);
         double *xp = x + p * e;
-        matvec(h, layer_tensor(m, l, "attn_output.weight"), layer_tensor(m, l, "attn_output.bias"), a,
-               e, na);
+        matvec(h, layer_tensor(m, l, "attn_output.weight"), layer_tensor(m, l, "attn_output.bias"),
+               a, e, na);
         if (post_attn)
             rms_norm(h, h, post_attn, e, m->eps);
         for (size_t i = 0; i < e; i++)
@@ -530,8 +531,8 @@ static void layer_forward(const struct ref_model *m, size_t l, double *x, size_t
         rms_norm(h, xp, layer_tensor(m, l, "ffn_norm.weight"), e, m->eps);
         matvec(gate, layer_tensor(m, l, "ffn_gate.weight"), layer_tensor(m, l, "ffn_gate.bias"), h,
                m->n_ff, e);
-        matvec(up, layer_tensor(m, l, "ffn_up.weight"), layer_tensor(m, l, "ffn_up.bias"), h, m->n_ff,
-               e);
+        matvec(up, layer_tensor(m, l, "ffn_up.weight"), layer_tensor(m, l, "ffn_up.bias"), h,
+               m->n_ff, e);
         for (size_t i = 0; i < m->n_ff; i++)
             up[i] *= activation(m, gate[i]);
         matvec(h, layer_tensor(m, l, "ffn_down.weight"), layer_tensor(m, l, "ffn_down.bias"), up, e,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The reference that the engine is compared with: a forward pass in double precision, as plain as it
- * can be written, for small models. It shares no code with src/: it reads the file, unpacks the
+ * The reference that the engine is compared with: a forward pass in double precision, as plain as
+ * it can be written, for small models. It shares no code with src/: it reads the file, unpacks the
  * weights and knows the architectures by itself. It trusts the file. */
 #ifndef TESTS_LIB_REF_FORWARD_H
 #define TESTS_LIB_REF_FORWARD_H

@@ -11,12 +11,12 @@ struct arch {
     enum rope_kind rope;
     enum act_kind act;
     bool gated;
-    bool embd_scale_sqrt;       /* embeddings are multiplied by sqrt(n_embd) */
-    uint32_t window_default;    /* sliding window when the file has no key; 0 = none */
-    uint32_t window_period;     /* every n-th layer sees the whole context; 0 = no layer does */
+    bool embd_scale_sqrt;        /* embeddings are multiplied by sqrt(n_embd) */
+    uint32_t window_default;     /* sliding window when the file has no key; 0 = none */
+    uint32_t window_period;      /* every n-th layer sees the whole context; 0 = no layer does */
     double attn_softcap_default; /* when the file has no key; 0 = none */
     double final_softcap_default;
-    uint32_t embd_scale_layers; /* models of this many layers scale q·k by sqrt(n_embd / n_heads) */
+    uint32_t embd_scale_layers; /* models of so many layers scale q·k by sqrt(n_embd / n_heads) */
     uint32_t required;          /* bits 1 << enum layer_tensor */
     uint32_t optional;
 };

@@ -34,15 +34,16 @@ static int read_count(const struct gguf *g, const struct descriptor *d, const ch
         return r;
     if (v < min || v > max)
         return error_set(err, ERR_CORRUPT,
-                         "%s is %" PRIu32 ", but a number from %" PRIu32 " to %" PRIu32 " is needed",
+                         "%s is %" PRIu32 ", but a number from %" PRIu32 " to %" PRIu32
+                         " is needed",
                          key, v, min, max);
     *ret = v;
     return 0;
 }
 
 /* A finite number from min to max; an absent key leaves *ret. */
-static int read_real(const struct gguf *g, const struct descriptor *d, const char *suffix, double min,
-                     double max, double *ret, struct error *err)
+static int read_real(const struct gguf *g, const struct descriptor *d, const char *suffix,
+                     double min, double max, double *ret, struct error *err)
 {
     char buf[KEY_MAX];
     const char *key = key_of(d, suffix, buf);
@@ -118,8 +119,9 @@ static int check_layer(const struct descriptor *d, uint32_t i, bool own_width, s
 {
     const struct layer_desc *l = &d->layers[i];
     if (l->n_heads == 0 || l->n_heads > MODEL_MAX_WIDTH)
-        return error_set(err, ERR_CORRUPT, "%s.attention.head_count is %" PRIu32 " in layer %" PRIu32,
-                         d->arch, l->n_heads, i);
+        return error_set(err, ERR_CORRUPT,
+                         "%s.attention.head_count is %" PRIu32 " in layer %" PRIu32, d->arch,
+                         l->n_heads, i);
     if (l->n_kv_heads == 0 || l->n_kv_heads > l->n_heads || l->n_heads % l->n_kv_heads != 0)
         return error_set(err, ERR_CORRUPT,
                          "%s.attention.head_count_kv is %" PRIu32 " in layer %" PRIu32
@@ -240,7 +242,7 @@ static int read_rope_scaling(const struct gguf *g, struct descriptor *d, struct 
     int r = gguf_want_str(g, key_of(d, "rope.scaling.type", key), &type, err);
     if (r < 0)
         return r;
-    double factor = 0; /* 0 and 1 = none */
+    double factor = 0;                                              /* 0 and 1 = none */
     r = read_real(g, d, "rope.scale_linear", 0, 1e6, &factor, err); /* the older name */
     if (r == 0)
         r = read_real(g, d, "rope.scaling.factor", 0, 1e6, &factor, err);
@@ -252,7 +254,8 @@ static int read_rope_scaling(const struct gguf *g, struct descriptor *d, struct 
         return 0;
     if (str_eq_c(type, "linear")) {
         if (rope->factor < 1e-6)
-            return error_set(err, ERR_CORRUPT, "%s.rope.scaling.factor is %g", d->arch, rope->factor);
+            return error_set(err, ERR_CORRUPT, "%s.rope.scaling.factor is %g", d->arch,
+                             rope->factor);
         if (rope->factor != 1)
             rope->scaling = ROPE_SCALING_LINEAR;
         return 0;

@@ -2,8 +2,8 @@
  *
  * What a model computes, as data: read from the metadata of a GGUF file, checked, and complete. The
  * plan builder (plan.h) and the weight loader (weights.h) know no architecture by name; they follow
- * the facts here. A new architecture is a new row in arch.c, and a new fact only when its mathematics
- * is new.
+ * the facts here. A new architecture is a new row in arch.c, and a new fact only when its
+ * mathematics is new.
  *
  * One layer, with everything that may be there (x is the residual stream):
  *
@@ -107,9 +107,9 @@ enum {
     MODEL_MAX_VOCAB = 1 << 24,
 };
 
-/* Reads and checks the facts; no weight is touched. ERR_UNSUPPORTED for an unknown architecture or a
- * variant of a known one that this engine does not compute, with what it is; ERR_CORRUPT for facts
- * that contradict each other. descriptor_release() on a failed or zeroed one is fine. */
+/* Reads and checks the facts; no weight is touched. ERR_UNSUPPORTED for an unknown architecture or
+ * a variant of a known one that this engine does not compute, with what it is; ERR_CORRUPT for
+ * facts that contradict each other. descriptor_release() on a failed or zeroed one is fine. */
 int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *err);
 void descriptor_release(struct descriptor *d);
 #define CLEANUP_DESCRIPTOR CLEANUP(descriptor_release)

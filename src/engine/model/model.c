@@ -154,7 +154,8 @@ int model_eval(struct model *m, struct kv *kv, const struct batch *batch, float 
     for (int32_t i = 0; i < batch->n_tokens; i++)
         if (batch->ids[i] < 0 || (uint32_t)batch->ids[i] >= m->desc.n_vocab)
             return error_set(err, ERR_INVALID,
-                             "token id %" PRId32 " is out of range: the model knows ids 0 to %" PRIu32,
+                             "token id %" PRId32
+                             " is out of range: the model knows ids 0 to %" PRIu32,
                              batch->ids[i], m->desc.n_vocab - 1);
     return m->backend->ops->execute(m->backend, &m->plan.plan, kv, batch, out, cancel, err);
 }

@@ -13,9 +13,9 @@
 
 /* What a slot holds; layers share slots of the same purpose and width. */
 enum slot_use {
-    SLOT_X, /* the residual stream */
+    SLOT_X,     /* the residual stream */
     SLOT_X_OUT, /* its rows that make outputs */
-    SLOT_H, /* inputs and outputs of the two halves of a layer */
+    SLOT_H,     /* inputs and outputs of the two halves of a layer */
     SLOT_Q,
     SLOT_K,
     SLOT_V,
@@ -56,8 +56,9 @@ static void add(struct builder *b, struct op op)
 static void add_norm(struct builder *b, uint16_t dst, uint16_t a, const struct weight *w,
                      uint32_t head)
 {
-    add(b, (struct op){.kind = OP_RMS_NORM, .dst = dst, .a = a, .w = w, .head = head,
-                       .eps = b->d->norm_eps});
+    add(b,
+        (struct op){
+            .kind = OP_RMS_NORM, .dst = dst, .a = a, .w = w, .head = head, .eps = b->d->norm_eps});
 }
 
 static void add_matmul(struct builder *b, uint16_t dst, uint16_t a, const struct weight *w,
@@ -68,9 +69,14 @@ static void add_matmul(struct builder *b, uint16_t dst, uint16_t a, const struct
 
 static void add_rope(struct builder *b, uint16_t s, uint32_t head)
 {
-    add(b, (struct op){.kind = OP_ROPE, .dst = s, .a = s, .head = head,
-                       .rope = {.kind = b->d->rope.kind, .dims = b->d->rope.dims,
-                                .inv_freq = b->out->inv_freq, .mscale = b->mscale}});
+    add(b, (struct op){.kind = OP_ROPE,
+                       .dst = s,
+                       .a = s,
+                       .head = head,
+                       .rope = {.kind = b->d->rope.kind,
+                                .dims = b->d->rope.dims,
+                                .inv_freq = b->out->inv_freq,
+                                .mscale = b->mscale}});
 }
 
 /* x = x + Wo attention(norm(x)) */
@@ -96,10 +102,17 @@ static void build_attention(struct builder *b, uint16_t layer, uint16_t x)
     add_rope(b, q, l->head_k);
     add_rope(b, k, l->head_k);
     add(b, (struct op){.kind = OP_KV_STORE, .a = k, .b = v, .layer = layer});
-    add(b, (struct op){.kind = OP_ATTENTION, .dst = attn, .a = q, .layer = layer,
-                       .attn = {.n_heads = l->n_heads, .n_kv_heads = l->n_kv_heads,
-                                .head_k = l->head_k, .head_v = l->head_v, .scale = d->attn_scale,
-                                .softcap = d->attn_softcap, .window = l->window,
+    add(b, (struct op){.kind = OP_ATTENTION,
+                       .dst = attn,
+                       .a = q,
+                       .layer = layer,
+                       .attn = {.n_heads = l->n_heads,
+                                .n_kv_heads = l->n_kv_heads,
+                                .head_k = l->head_k,
+                                .head_v = l->head_v,
+                                .scale = d->attn_scale,
+                                .softcap = d->attn_softcap,
+                                .window = l->window,
                                 .causal = d->causal}});
     add_matmul(b, h, attn, t[LT_ATTN_OUT], t[LT_ATTN_OUT_BIAS]);
     if (t[LT_POST_ATTN_NORM])
@@ -154,8 +167,8 @@ void model_plan_build(struct model_plan *ret, const struct descriptor *d, const 
     add_norm(&b, h, x, w->output_norm, 0);
     add_matmul(&b, logits, h, w->output ? w->output : w->token_embd, NULL);
     if (d->final_softcap > 0)
-        add(&b, (struct op){.kind = OP_SOFTCAP, .dst = logits, .a = logits,
-                            .scale = d->final_softcap});
+        add(&b,
+            (struct op){.kind = OP_SOFTCAP, .dst = logits, .a = logits, .scale = d->final_softcap});
     free(b.uses);
     ret->plan = (struct plan){
         .ops = ret->ops,

@@ -6,9 +6,9 @@
  * Factors: f_i / factor_i, a tensor in the file (how Llama 3.1 and later are stretched).
  * Linear:  f_i / s: positions are squeezed into the trained range.
  * YaRN (Peng et al., 2023, "YaRN: Efficient Context Window Extension of Large Language Models"):
- *          fast frequencies stay, slow ones are squeezed, with a ramp over i between those that turn
- *          beta_fast and beta_slow times within the original context; sin and cos are multiplied
- *          by 1 + 0.1 ln(s). */
+ *          fast frequencies stay, slow ones are squeezed, with a ramp over i between those that
+ * turn beta_fast and beta_slow times within the original context; sin and cos are multiplied by 1 +
+ * 0.1 ln(s). */
 #include <math.h>
 
 #include "engine/model/descriptor.h"

@@ -17,10 +17,10 @@
 enum dim {
     DIM_VECTOR, /* as rows: there are none, the tensor is a vector */
     DIM_EMBD,
-    DIM_Q,      /* n_heads * head_k */
-    DIM_K,      /* n_kv_heads * head_k */
-    DIM_V,      /* n_kv_heads * head_v */
-    DIM_ATTN,   /* n_heads * head_v */
+    DIM_Q,    /* n_heads * head_k */
+    DIM_K,    /* n_kv_heads * head_k */
+    DIM_V,    /* n_kv_heads * head_v */
+    DIM_ATTN, /* n_heads * head_v */
     DIM_HEAD_K,
     DIM_FF,
 };
@@ -64,7 +64,7 @@ struct loader {
     const struct descriptor *d;
     struct entry *entries; /* [n_tensors of the file] */
     size_t n_entries;
-    bool *used;            /* [n_tensors] */
+    bool *used; /* [n_tensors] */
 };
 
 void weight_name(uint32_t layer, enum layer_tensor tensor, char out[WEIGHT_NAME_MAX])
@@ -115,7 +115,8 @@ static int check_shape(const struct entry *e, struct error *err)
         return error_set(err, ERR_CORRUPT, "tensor '%.*s' is %s, but %" PRIu32 " values are needed",
                          (int)t->name.len, t->name.ptr, found, e->cols);
     return error_set(err, ERR_CORRUPT,
-                     "tensor '%.*s' is %s, but %" PRIu32 " x %" PRIu32 " (columns x rows) is needed",
+                     "tensor '%.*s' is %s, but %" PRIu32 " x %" PRIu32
+                     " (columns x rows) is needed",
                      (int)t->name.len, t->name.ptr, found, e->cols, e->rows);
 }
 
@@ -176,8 +177,8 @@ static int read_rope_factors(struct loader *ld, struct weights *w, struct error 
     uint32_t n = ld->d->rope.dims / 2;
     if (t->type != WT_F32 || t->n_items != n)
         return error_set(err, ERR_CORRUPT,
-                         "tensor 'rope_freqs.weight' has %" PRIu64 " values of type %s, but %" PRIu32
-                         " of type F32 are needed",
+                         "tensor 'rope_freqs.weight' has %" PRIu64
+                         " values of type %s, but %" PRIu32 " of type F32 are needed",
                          t->n_items, weight_type_info(t->type)->name, n);
     w->rope_factors = xcalloc(n, sizeof(float));
     memcpy(w->rope_factors, t->data, n * sizeof(float));

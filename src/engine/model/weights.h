@@ -21,10 +21,10 @@ struct weights {
     struct weight *output;        /* NULL = tied to token_embd */
     struct layer_weights *layers; /* [n_layers] */
     uint32_t n_layers;
-    float *rope_factors;    /* [rope.dims / 2] from rope_freqs.weight, or NULL */
-    float **converted;      /* vectors that were not F32 in the file */
+    float *rope_factors; /* [rope.dims / 2] from rope_freqs.weight, or NULL */
+    float **converted;   /* vectors that were not F32 in the file */
     size_t n_converted;
-    uint64_t bytes;         /* of all tensors, as in the file */
+    uint64_t bytes; /* of all tensors, as in the file */
 };
 
 /* Checks that the file holds exactly the tensors of its descriptor, without loading any. */

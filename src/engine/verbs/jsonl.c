@@ -127,12 +127,13 @@ int jsonl_ids(const struct json *in, const char *key, uint32_t n_vocab, int32_t 
     for (size_t i = 0; i < n; i++) {
         const struct json *v = js_at(array, i);
         if (!js_is(v, JS_INT))
-            return error_set(err, ERR_INVALID, "'%s' must hold whole numbers; item %zu is %s", key, i,
-                             js_type_name(v));
+            return error_set(err, ERR_INVALID, "'%s' must hold whole numbers; item %zu is %s", key,
+                             i, js_type_name(v));
         int64_t id = js_to_int(v, -1);
         if (id < 0 || id >= n_vocab)
             return error_set(err, ERR_INVALID,
-                             "token id %" PRId64 " is out of range: the model knows ids 0 to %" PRIu32,
+                             "token id %" PRId64
+                             " is out of range: the model knows ids 0 to %" PRIu32,
                              id, n_vocab - 1);
         ids[i] = (int32_t)id;
     }

@@ -47,7 +47,7 @@ struct eval {
     struct kv *kv;
     int32_t *pages; /* page i of the sequence is page i of the cache */
     uint32_t n_pages;
-    float *logits;  /* [n_vocab] of the last position */
+    float *logits; /* [n_vocab] of the last position */
 };
 
 /* ---- the model ---- */
@@ -79,10 +79,14 @@ static int feed(struct eval *e, const int32_t *ids, size_t n, size_t n_past, str
     for (size_t at = 0; at < n;) {
         int32_t step = (int32_t)MIN(n - at, (size_t)CHUNK_TOKENS);
         int32_t last = step - 1;
-        struct batch_seq seq = {.first = 0, .n = step, .n_past = (int32_t)(n_past + at),
-                                .pages = e->pages};
-        struct batch batch = {.n_tokens = step, .ids = ids + at, .n_seqs = 1, .seqs = &seq,
-                              .n_out = at + (size_t)step == n, .out_rows = &last};
+        struct batch_seq seq = {
+            .first = 0, .n = step, .n_past = (int32_t)(n_past + at), .pages = e->pages};
+        struct batch batch = {.n_tokens = step,
+                              .ids = ids + at,
+                              .n_seqs = 1,
+                              .seqs = &seq,
+                              .n_out = at + (size_t)step == n,
+                              .out_rows = &last};
         int r = model_eval(e->lm->model, e->kv, &batch, e->logits, NULL, err);
         if (r < 0)
             return r;
@@ -171,7 +175,8 @@ static int answer(void *ctx, const struct json *in, struct json *out, struct err
     uint64_t n_tokens = n + (greedy > 1 ? (uint64_t)greedy - 1 : 0);
     if (n_tokens > e->n_ctx)
         return error_set(err, ERR_TOO_LARGE,
-                         "%" PRIu64 " tokens do not fit the context of %" PRIu32, n_tokens, e->n_ctx);
+                         "%" PRIu64 " tokens do not fit the context of %" PRIu32, n_tokens,
+                         e->n_ctx);
     r = ensure_cache(e, n_tokens, err);
     if (r == 0)
         r = feed(e, ids, n, 0, err);

@@ -100,8 +100,8 @@ static void add_memory(struct json *out, const struct descriptor *d, uint64_t we
                        int64_t ctx_size)
 {
     uint64_t per_token = descriptor_kv_token_bytes(d, KV_F16);
-    uint64_t n_ctx = ctx_size > 0 ? (uint64_t)ctx_size
-                                  : lm_fitting_ctx_size(d->n_ctx_train, per_token);
+    uint64_t n_ctx =
+        ctx_size > 0 ? (uint64_t)ctx_size : lm_fitting_ctx_size(d->n_ctx_train, per_token);
     struct json *memory = js_object();
     js_set_int(memory, "weights", (int64_t)weight_bytes);
     js_set_int(memory, "kv_per_token", (int64_t)per_token);

@@ -249,8 +249,20 @@ static void test_gguf__text(void **state)
 {
     (void)state;
     static const char *const want[] = {
-        "200", "-100", "-70000", "4000000000", "18446744073709551615", "-9223372036854775808",
-        "1.500000", "-2.500000", "true", "hello", "a, , ccc", "-2, 7", "false, true", "",
+        "200",
+        "-100",
+        "-70000",
+        "4000000000",
+        "18446744073709551615",
+        "-9223372036854775808",
+        "1.500000",
+        "-2.500000",
+        "true",
+        "hello",
+        "a, , ccc",
+        "-2, 7",
+        "false, true",
+        "",
     };
     CLEANUP_BUF struct buf b = BUF();
     put_values(&b);
@@ -363,10 +375,14 @@ static void test_gguf__versions(void **state)
         uint32_t version;
         const char *part; /* NULL = good */
     } rows[] = {
-        {2, NULL},         {3, NULL},
-        {1, "version 1"},  {0, "version 0"},
-        {4, "version 4"},  {0x03000000, "big-endian"},
-        {0x02000000, "big-endian"}, {UINT32_MAX, "4294967295"},
+        {2, NULL},
+        {3, NULL},
+        {1, "version 1"},
+        {0, "version 0"},
+        {4, "version 4"},
+        {0x03000000, "big-endian"},
+        {0x02000000, "big-endian"},
+        {UINT32_MAX, "4294967295"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         CLEANUP_BUF struct buf b = BUF();
@@ -411,8 +427,8 @@ static void test_gguf__bad_counts(void **state)
 static void test_gguf__bad_lengths(void **state)
 {
     (void)state;
-    static const uint64_t lengths[] = {200, 1 << 20, (uint64_t)1 << 40, (uint64_t)1 << 63, UINT64_MAX,
-                                       UINT64_MAX - 7};
+    static const uint64_t lengths[] = {
+        200, 1 << 20, (uint64_t)1 << 40, (uint64_t)1 << 63, UINT64_MAX, UINT64_MAX - 7};
     for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
         CLEANUP_BUF struct buf key = BUF(), text = BUF(), name = BUF(), array = BUF(), strs = BUF();
         put_header(&key, 0, 1);
@@ -448,7 +464,8 @@ static void test_gguf__bad_values(void **state)
         put_array(&c, "k", types[i], 0);
         expect_bad(&c, GGUF_HEADER_ONLY, ERR_CORRUPT, "key 'k'");
     }
-    CLEANUP_BUF struct buf flag = BUF(), flags = BUF(), twice = BUF(), nameless = BUF(), deep = BUF();
+    CLEANUP_BUF struct buf flag = BUF(), flags = BUF(), twice = BUF(), nameless = BUF(),
+                           deep = BUF();
     put_header(&flag, 0, 1);
     put_key(&flag, "k", GGUF_BOOL), put(&flag, 2, 1);
     expect_bad(&flag, GGUF_HEADER_ONLY, ERR_CORRUPT, "bool");
@@ -496,7 +513,8 @@ static void test_gguf__bad_tensors(void **state)
         const char *part;
     } rows[] = {
         {"", 4, 4, 0, 0, "0 bytes"},
-        {"n234567890123456789012345678901234567890123456789012345678901234x", 4, 4, 0, 0, "65 bytes"},
+        {"n234567890123456789012345678901234567890123456789012345678901234x", 4, 4, 0, 0,
+         "65 bytes"},
         {"t", 0, 4, 0, 0, "dimension 0 is 0"},
         {"t", 4, 0, 0, 0, "dimension 1 is 0"},
         {"t", UINT64_MAX, 4, 0, 0, "too large"},
@@ -607,6 +625,7 @@ static void test_gguf__parts(void **state)
         struct gguf *g = NULL;
         CLEANUP_FREE char *first = write_part("m-00001-of-00002.gguf", &rows[i].first);
         CLEANUP_FREE char *second = write_part("m-00002-of-00002.gguf", &rows[i].second);
+        assert_true(file_exists(second));
         int r = gguf_open(first, 0, &g, &err);
         if (rows[i].part) {
             assert_true(r < 0);

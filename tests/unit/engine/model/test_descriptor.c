@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Descriptors: the facts of good files, and a sentence for each fact that cannot be right. Files are
- * good ones with some keys replaced, left out or added. */
+ * Descriptors: the facts of good files, and a sentence for each fact that cannot be right. Files
+ * are good ones with some keys replaced, left out or added. */
 #include "test.h"
 
 #include <math.h>
@@ -58,26 +58,16 @@ struct tensor {
 };
 
 static const struct tensor good_tensors[] = {
-    {"token_embd.weight", 8, 11, 0},
-    {"output_norm.weight", 8, 0, 0},
-    {"blk.0.attn_norm.weight", 8, 0, 0},
-    {"blk.0.attn_q.weight", 8, 8, 0},
-    {"blk.0.attn_k.weight", 8, 4, 0},
-    {"blk.0.attn_v.weight", 8, 4, 0},
-    {"blk.0.attn_output.weight", 8, 8, 0},
-    {"blk.0.ffn_norm.weight", 8, 0, 0},
-    {"blk.0.ffn_gate.weight", 8, 6, 0},
-    {"blk.0.ffn_up.weight", 8, 6, 0},
-    {"blk.0.ffn_down.weight", 6, 8, 0},
-    {"blk.1.attn_norm.weight", 8, 0, 0},
-    {"blk.1.attn_q.weight", 8, 8, 0},
-    {"blk.1.attn_k.weight", 8, 4, 0},
-    {"blk.1.attn_v.weight", 8, 4, 0},
-    {"blk.1.attn_output.weight", 8, 8, 0},
-    {"blk.1.ffn_norm.weight", 8, 0, 0},
-    {"blk.1.ffn_gate.weight", 8, 6, 0},
-    {"blk.1.ffn_up.weight", 8, 6, 0},
-    {"blk.1.ffn_down.weight", 6, 8, 0},
+    {"token_embd.weight", 8, 11, 0},       {"output_norm.weight", 8, 0, 0},
+    {"blk.0.attn_norm.weight", 8, 0, 0},   {"blk.0.attn_q.weight", 8, 8, 0},
+    {"blk.0.attn_k.weight", 8, 4, 0},      {"blk.0.attn_v.weight", 8, 4, 0},
+    {"blk.0.attn_output.weight", 8, 8, 0}, {"blk.0.ffn_norm.weight", 8, 0, 0},
+    {"blk.0.ffn_gate.weight", 8, 6, 0},    {"blk.0.ffn_up.weight", 8, 6, 0},
+    {"blk.0.ffn_down.weight", 6, 8, 0},    {"blk.1.attn_norm.weight", 8, 0, 0},
+    {"blk.1.attn_q.weight", 8, 8, 0},      {"blk.1.attn_k.weight", 8, 4, 0},
+    {"blk.1.attn_v.weight", 8, 4, 0},      {"blk.1.attn_output.weight", 8, 8, 0},
+    {"blk.1.ffn_norm.weight", 8, 0, 0},    {"blk.1.ffn_gate.weight", 8, 6, 0},
+    {"blk.1.ffn_up.weight", 8, 6, 0},      {"blk.1.ffn_down.weight", 6, 8, 0},
 };
 
 static void write_key(struct gguf_writer *w, const struct key *k)
@@ -251,18 +241,18 @@ static void test_descriptor__bad_keys(void **state)
         {{"llama.rope.dimension_count", U32, 0, NULL}, "rope.dimension_count is 0"},
         {{"llama.rope.dimension_count", U32, 4, NULL}, "rope.dimension_count is 4"},
         {{"llama.rope.freq_base", F32, 0, NULL}, "rope.freq_base is 0"},
-        {{"llama.rope.freq_base", F32, NAN, NULL}, "rope.freq_base is nan"},
-        {{"llama.rope.freq_base", F32, INFINITY, NULL}, "rope.freq_base is inf"},
+        {{"llama.rope.freq_base", F32, (double)NAN, NULL}, "rope.freq_base is nan"},
+        {{"llama.rope.freq_base", F32, (double)INFINITY, NULL}, "rope.freq_base is inf"},
         {{"llama.rope.freq_base", STR_, 0, "x"}, "a number is needed"},
         {{"llama.rope.scaling.type", STR_, 0, "longrope"}, "'longrope' is not supported"},
         {{"llama.rope.scaling.type", STR_, 0, ""}, "'' is not supported"},
         {{"llama.rope.scaling.factor", F32, -2, NULL}, "rope.scaling.factor is -2"},
-        {{"llama.rope.scaling.factor", F32, NAN, NULL}, "rope.scaling.factor is nan"},
+        {{"llama.rope.scaling.factor", F32, (double)NAN, NULL}, "rope.scaling.factor is nan"},
         {{"llama.attention.layer_norm_rms_epsilon", NONE, 0, NULL}, "layer_norm_rms_epsilon"},
-        {{"llama.attention.layer_norm_rms_epsilon", F32, NAN, NULL}, "epsilon is nan"},
+        {{"llama.attention.layer_norm_rms_epsilon", F32, (double)NAN, NULL}, "epsilon is nan"},
         {{"llama.attention.layer_norm_rms_epsilon", F32, -1, NULL}, "epsilon is -1"},
-        {{"llama.attention.layer_norm_rms_epsilon", F32, INFINITY, NULL}, "epsilon is inf"},
-        {{"llama.attention.scale", F32, NAN, NULL}, "attention.scale is nan"},
+        {{"llama.attention.layer_norm_rms_epsilon", F32, (double)INFINITY, NULL}, "epsilon is inf"},
+        {{"llama.attention.scale", F32, (double)NAN, NULL}, "attention.scale is nan"},
         {{"llama.expert_count", U32, 8, NULL}, "mixture-of-experts"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

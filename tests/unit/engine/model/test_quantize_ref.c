@@ -17,8 +17,8 @@ static const struct {
     uint32_t type;
     double bound; /* of the error, relative to the largest value of a block */
 } rows[] = {
-    {WT_F32, 0},        {WT_F16, 0x1p-11}, {WT_BF16, 0x1p-8},  {WT_Q8_0, 0.0045},
-    {WT_Q4_0, 0.13},    {WT_Q6_K, 0.02},   {WT_Q5_K, 0.045},   {WT_Q4_K, 0.08},
+    {WT_F32, 0},     {WT_F16, 0x1p-11}, {WT_BF16, 0x1p-8}, {WT_Q8_0, 0.0045},
+    {WT_Q4_0, 0.13}, {WT_Q6_K, 0.02},   {WT_Q5_K, 0.045},  {WT_Q4_K, 0.08},
 };
 
 static void fill(float *x)
