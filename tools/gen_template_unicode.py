@@ -93,7 +93,7 @@ def title(c):
 print(f"""/* SPDX-License-Identifier: Apache-2.0
  *
  * Character properties as Python's str methods see them, Unicode {unicodedata.unidata_version}.
- * Written by gen_unicode.py; not edited by hand. Included by unicode.c only. */
+ * Written by tools/gen_template_unicode.py; not edited by hand. Included by unicode.c only. */
 """)
 print_mapping("to_upper", "one character to one: str.upper()", str.upper)
 print_mapping("to_lower", "one character to one: str.lower()", str.lower)
