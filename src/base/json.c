@@ -385,7 +385,7 @@ int js_want_real(const struct json *object, const char *key, double min, double 
     struct json *v = present(object, key);
     if (!v)
         return 0;
-    double d = js_to_real(v, NAN);
+    double d = js_to_real(v, (double)NAN);
     if (!(d >= min && d <= max))
         return error_set(err, ERR_INVALID, "'%s' must be a number from %g to %g", key, min, max);
     *ret = d;
