@@ -52,7 +52,7 @@ static ATTR_INLINE void dot_clear(struct dot_tile *t)
 static ATTR_INLINE void dot_store(const struct dot_tile *t, const size_t n_x, size_t n_rows,
                                   float *y, size_t y_stride)
 {
-    VF_UNROLL for (size_t i = 0; i < n_x; i++) {
+    for (size_t i = 0; i < n_x; i++) {
         float sums[DOT_ROWS];
         vf_sum4(t->sum[0][i], t->sum[1][i], t->sum[2][i], t->sum[3][i], sums);
         for (size_t r = 0; r < DOT_ROWS && r < n_rows; r++)
