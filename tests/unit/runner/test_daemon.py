@@ -667,7 +667,7 @@ class SmallLimits(Case):
 
 class CommandLine(unittest.TestCase):
     def run_it(self, *args, **env):
-        base = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "XDG_RUNTIME_DIR": "/nonexistent/run"}
+        base = {"PATH": os.environ["PATH"], "HOME": "/dev/null", "XDG_RUNTIME_DIR": "/dev/null/run"}
         for name in os.environ:
             if name.endswith("SAN_OPTIONS"):
                 base[name] = os.environ[name]
@@ -686,8 +686,8 @@ class CommandLine(unittest.TestCase):
                                 (("serve",), {"MODEL_RUNNER_PORT": "x"}, "MODEL_RUNNER_PORT"),
                                 (("serve",), {"LOG_LEVEL": "loud"}, "log level"),
                                 (("serve",), {"MODEL_RUNNER_IDLE_TIMEOUT": "soon"}, "MODEL_RUNNER_IDLE_TIMEOUT"),
-                                (("serve", "--socket", "/nonexistent/d/x.sock"), {"MODELS_PATH": "/nonexistent/m"},
-                                 "/nonexistent"), (("dance",), {}, "dance")):
+                                (("serve", "--socket", "/dev/null/d/x.sock"), {"MODELS_PATH": "/dev/null/m"},
+                                 "/dev/null"), (("dance",), {}, "dance")):
             done = self.run_it(*args, **env)
             self.assertEqual(done.returncode, 1, args)
             self.assertIn(part, done.stderr, args)
