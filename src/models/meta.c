@@ -39,12 +39,9 @@ static void infer_format(struct model_meta *x)
     }
 }
 
-static int read_manifest(struct models *m, struct model_meta *x, struct error *err)
+static int take_manifest(struct model_meta *x, struct str text, struct error *err)
 {
-    CLEANUP_BUF struct buf text = BUF_INIT(OCI_MANIFEST_MAX_BYTES);
-    int r = store_read_manifest(m->store, &x->id, &text, err);
-    if (r == 0)
-        r = oci_manifest_parse(buf_str(&text), &x->manifest, err);
+    int r = oci_manifest_parse(text, &x->manifest, err);
     if (r == 0)
         r = oci_config_kind_of(x->manifest.config.media_type, &x->kind, err);
     if (r == 0)
@@ -52,12 +49,9 @@ static int read_manifest(struct models *m, struct model_meta *x, struct error *e
     return r;
 }
 
-static int read_config(struct models *m, struct model_meta *x, struct error *err)
+static int take_config(struct model_meta *x, struct str text, struct error *err)
 {
-    CLEANUP_BUF struct buf text = BUF_INIT(OCI_CONFIG_MAX_BYTES);
-    int r = store_read_blob(m->store, &x->manifest.config.digest, &text, err);
-    if (r == 0)
-        r = oci_model_config_parse(buf_str(&text), x->kind, &x->config, err);
+    int r = oci_model_config_parse(text, x->kind, &x->config, err);
     if (r < 0)
         return r;
     infer_format(x);
@@ -70,15 +64,42 @@ static int read_config(struct models *m, struct model_meta *x, struct error *err
     return x->config_json ? 0 : error_set(err, ERR_NOMEM, "out of memory");
 }
 
-static int meta_read(struct models *m, const struct oci_digest *id, struct model_meta **ret,
-                     struct error *err)
+static struct model_meta *meta_new(const struct oci_digest *id)
 {
     struct model_meta *x = xcalloc(1, sizeof(*x));
     atomic_init(&x->refs, 1);
     x->id = *id;
-    int r = read_manifest(m, x, err);
+    return x;
+}
+
+int models__meta_parse(const struct oci_digest *id, struct str manifest, struct str config,
+                       struct model_meta **ret, struct error *err)
+{
+    struct model_meta *x = meta_new(id);
+    int r = take_manifest(x, manifest, err);
     if (r == 0)
-        r = read_config(m, x, err);
+        r = take_config(x, config, err);
+    if (r < 0) {
+        models__meta_unref(x);
+        return r;
+    }
+    *ret = x;
+    return 0;
+}
+
+static int meta_read(struct models *m, const struct oci_digest *id, struct model_meta **ret,
+                     struct error *err)
+{
+    struct model_meta *x = meta_new(id);
+    CLEANUP_BUF struct buf manifest = BUF_INIT(OCI_MANIFEST_MAX_BYTES);
+    CLEANUP_BUF struct buf config = BUF_INIT(OCI_CONFIG_MAX_BYTES);
+    int r = store_read_manifest(m->store, id, &manifest, err);
+    if (r == 0)
+        r = take_manifest(x, buf_str(&manifest), err);
+    if (r == 0)
+        r = store_read_blob(m->store, &x->manifest.config.digest, &config, err);
+    if (r == 0)
+        r = take_config(x, buf_str(&config), err);
     if (r < 0) {
         models__meta_unref(x);
         return error_wrap(err, "model %.19s cannot be read", id->text);

@@ -7,7 +7,10 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "models/job.h"
 #include "models/models_internal.h"
+
+enum { DEFAULT_MAX_PULLS = 2 };
 
 /* ---- opening ---- */
 
@@ -38,9 +41,15 @@ int models_open(const struct models_options *o, struct models **ret, struct erro
         return r;
     struct models *m = xcalloc(1, sizeof(*m));
     pthread_mutex_init(&m->meta_lock, NULL);
+    pthread_mutex_init(&m->jobs_lock, NULL);
+    pthread_cond_init(&m->jobs_changed, NULL);
+    m->max_pulls = o->max_pulls ? o->max_pulls : DEFAULT_MAX_PULLS;
     m->default_registry = xstrdup(
         o->default_registry && *o->default_registry ? o->default_registry : oci_default_registry());
+    struct registry_options from_env = registry_options_from_env();
     r = store_open(root, &m->store, err);
+    if (r == 0)
+        r = registry_new(o->registry ? o->registry : &from_env, &m->registry, err);
     if (r < 0) {
         models_close(m);
         return r;
@@ -53,8 +62,12 @@ void models_close(struct models *m)
 {
     if (!m)
         return;
+    jobs_end(m);
     models__meta_clear(m);
+    registry_free(m->registry);
     store_close(m->store);
+    pthread_cond_destroy(&m->jobs_changed);
+    pthread_mutex_destroy(&m->jobs_lock);
     pthread_mutex_destroy(&m->meta_lock);
     free(m->default_registry);
     free(m);
@@ -116,9 +129,8 @@ int models_resolve_id(struct models *m, const char *name, int flags,
 
 /* ---- listing ---- */
 
-/* Takes the reference to meta over. */
-static void info_fill(const struct store_model *s, const struct model_meta *meta,
-                      struct model_info *i)
+void models__info_fill(const struct store_model *s, const struct model_meta *meta,
+                       struct model_info *i)
 {
     *i = (struct model_info){
         .created = meta->config.created_s,
@@ -158,7 +170,7 @@ int models_list(struct models *m, struct model_list *ret, struct error *err)
     for (size_t i = 0; i < idx->n_models; i++) {
         struct model_meta *meta;
         if (models__meta_get(m, &idx->models[i].id, &meta, NULL) == 0)
-            info_fill(&idx->models[i], meta, &l.items[l.n++]);
+            models__info_fill(&idx->models[i], meta, &l.items[l.n++]);
     }
     *ret = l;
     return 0;
@@ -184,7 +196,7 @@ int models_get(struct models *m, const char *name, int flags, struct model_info 
     if (r == 0)
         r = models__meta_get(m, &found->id, &meta, err);
     if (r == 0)
-        info_fill(found, meta, ret);
+        models__info_fill(found, meta, ret);
     return r;
 }
 

@@ -30,10 +30,13 @@
 #include "oci/digest.h"
 
 struct models;
+struct registry_options; /* registry/registry.h */
 
 struct models_options {
     const char *root;             /* NULL or "": $MODELS_PATH, else ~/.docker/models */
     const char *default_registry; /* NULL or "": $DEFAULT_REGISTRY, else docker.io */
+    unsigned max_pulls;           /* at once, others wait; 0 = 2 */
+    const struct registry_options *registry; /* NULL = from the environment */
 };
 
 /* Opens the store, making it if the directory is absent or empty. */

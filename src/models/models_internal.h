@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "models/models.h"
 #include "oci/model_config.h"
+#include "registry/registry.h"
 #include "store/bundle.h"
 #include "store/store.h"
 
@@ -33,6 +34,14 @@ struct models {
     pthread_mutex_t meta_lock;
     struct model_meta *buckets[META_BUCKETS]; /* guarded by: meta_lock */
     size_t n_meta;                            /* guarded by: meta_lock */
+
+    struct registry *registry;
+    pthread_mutex_t jobs_lock;
+    pthread_cond_t jobs_changed;
+    struct job *jobs;       /* guarded by: jobs_lock, like all below; those that can be joined */
+    unsigned n_job_threads; /* also of those that nobody wants any more */
+    unsigned pulls, max_pulls;
+    bool jobs_ending;
 };
 
 /* ---- meta.c: a cache over the files of the store ---- */
@@ -46,7 +55,15 @@ static inline void cleanup_meta(struct model_meta **meta)
 #define CLEANUP_META CLEANUP(cleanup_meta)
 void models__meta_clear(struct models *m);
 
+/* From texts that are in no store (yet). */
+int models__meta_parse(const struct oci_digest *id, struct str manifest, struct str config,
+                       struct model_meta **ret, struct error *err);
+
 /* ---- models.c ---- */
+
+/* Takes the reference to meta over. */
+void models__info_fill(const struct store_model *s, const struct model_meta *meta,
+                       struct model_info *i);
 
 /* The model a name means, in one state of the index. */
 int models__find(struct models *m, const struct store_index *idx, const char *name, int flags,

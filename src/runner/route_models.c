@@ -66,7 +66,7 @@ static void respond_model(struct daemon *d, struct http_request *r, const char *
 void route_models_get(struct daemon *d, struct http_request *r, const struct route_args *args)
 {
     if (query_flag(r, "remote")) {
-        http_respond_text(r, 501, "this version cannot look into registries");
+        respond_remote_model(d, r, args->name);
         return;
     }
     respond_model(d, r, args->name, MODELS_PARTIAL, model_info_write);
@@ -204,15 +204,6 @@ void route_models_export(struct daemon *d, struct http_request *r, const struct 
     if (models_export_write(export, send_piece, r, &err) < 0)
         http_stream_abort(r);
     models_export_close(export);
-}
-
-void route_models_create(struct daemon *d, struct http_request *r, const struct route_args *args)
-{
-    (void)d;
-    (void)args;
-    http_respond_text(r, 501,
-                      "this version cannot pull models: put a local file into the store with "
-                      "'docker model package --gguf FILE NAME'");
 }
 
 /* POST to a model with no action that is known. */

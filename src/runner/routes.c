@@ -59,6 +59,7 @@ static const struct route {
     {"DELETE", "/models/purge", route_models_purge, 0, 0},
     {"GET", "/models/{name}/export", route_models_export, 0, 0},
     {"POST", "/models/{name}/tag", route_models_tag, 0, 0},
+    {"POST", "/models/{name}/push", route_models_push, 0, 0},
     {"POST", "/models/{name}/repackage", route_models_repackage, 0, 0},
     {"POST", "/models/{name}", route_models_action, 0, 0},
     {"GET", "/models/{name}", route_models_get, 0, 0},

@@ -35,10 +35,14 @@ void route_models_repackage(struct daemon *d, struct http_request *r,
                             const struct route_args *args);
 void route_models_load(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_models_export(struct daemon *d, struct http_request *r, const struct route_args *args);
-void route_models_create(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_models_action(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_openai_list(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_openai_get(struct daemon *d, struct http_request *r, const struct route_args *args);
+
+/* route_transfer.c */
+void route_models_create(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_models_push(struct daemon *d, struct http_request *r, const struct route_args *args);
+void respond_remote_model(struct daemon *d, struct http_request *r, const char *name);
 
 /* route_engines.c */
 void route_status(struct daemon *d, struct http_request *r, const struct route_args *args);
