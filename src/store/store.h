@@ -151,6 +151,14 @@ int store_txn_add_file(struct store_txn *t, const char *path, const struct oci_d
 int store_txn_hold(struct store_txn *t, const struct oci_digest *digest, uint64_t size,
                    struct error *err);
 
+/* Appends a small blob that was added or is held. ERR_NOT_FOUND if it is neither. */
+int store_txn_read(struct store_txn *t, const struct oci_digest *digest, struct buf *out,
+                   struct error *err);
+
+/* Publishes one model; others of the same transaction, which may share its blobs, can follow. */
+int store_publish(struct store_txn *t, struct str manifest, const char *tag,
+                  struct oci_digest *ret_id, struct error *err);
+
 /* Publishes: every blob that the manifest names must have been added or be in the store. `tag`: a
  * full reference text, taken from another model if it has it; NULL = leave untagged. A model that
  * is there already only gets the tag. Ends the transaction, also on failure. */

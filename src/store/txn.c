@@ -224,7 +224,11 @@ int store_txn_add_bytes(struct store_txn *t, struct str bytes, struct oci_digest
 int store_txn_hold(struct store_txn *t, const struct oci_digest *digest, uint64_t size,
                    struct error *err)
 {
-    if (find_staged(t, digest))
+    const struct staged *there = find_staged(t, digest);
+    if (there && there->size != size)
+        return error_set(err, ERR_CORRUPT, "blob %s has %llu bytes instead of %llu", digest->text,
+                         (unsigned long long)there->size, (unsigned long long)size);
+    if (there)
         return 0;
     if (strcmp(oci_digest_algorithm(digest), "sha256") != 0)
         return 0; /* never removed by us while it is named; commit looks for it */
@@ -291,6 +295,16 @@ int store_txn_add_file(struct store_txn *t, const char *path, const struct oci_d
     return 0;
 }
 
+int store_txn_read(struct store_txn *t, const struct oci_digest *digest, struct buf *out,
+                   struct error *err)
+{
+    const struct staged *b = find_staged(t, digest);
+    if (!b)
+        return error_set(err, ERR_NOT_FOUND, "blob %s is missing", digest->text);
+    const char *name = b->name[0] ? b->name : oci_digest_hex(digest);
+    return store__read_at(t->dir, name, digest->text, out, err);
+}
+
 /* ---- commit ---- */
 
 static bool is_blob(const struct store_txn *t, const struct oci_digest *digest, uint64_t size)
@@ -315,8 +329,11 @@ static int publish_blob(struct store_txn *t, const struct oci_descriptor *d, str
     if (b->size != d->size)
         return error_set(err, ERR_CORRUPT, "blob %s has %llu bytes; the manifest says %llu",
                          d->digest.text, (unsigned long long)b->size, (unsigned long long)d->size);
-    if (!b->name[0])
-        return 0; /* named twice in the manifest */
+    if (!b->name[0]) { /* named twice in the manifest, or by a model published before */
+        if (is_blob(t, &d->digest, d->size))
+            return 0;
+        return error_set(err, ERR_CONFLICT, "blob %s was removed meanwhile", d->digest.text);
+    }
     if (is_blob(t, &d->digest, d->size)) {
         unlinkat(t->dir, b->name, 0);
     } else {
@@ -413,8 +430,8 @@ static int commit(struct store_txn *t, struct str text, const struct oci_manifes
     return r;
 }
 
-int store_commit(struct store_txn *t, struct str manifest, const char *tag,
-                 struct oci_digest *ret_id, struct error *err)
+int store_publish(struct store_txn *t, struct str manifest, const char *tag,
+                  struct oci_digest *ret_id, struct error *err)
 {
     struct oci_manifest m = {0};
     enum oci_config_kind kind;
@@ -425,8 +442,15 @@ int store_commit(struct store_txn *t, struct str manifest, const char *tag,
     if (r == 0)
         r = commit(t, manifest, &m, tag, &id, err);
     oci_manifest_release(&m);
-    store_abort(t);
     if (r == 0)
         *ret_id = id;
+    return r;
+}
+
+int store_commit(struct store_txn *t, struct str manifest, const char *tag,
+                 struct oci_digest *ret_id, struct error *err)
+{
+    int r = store_publish(t, manifest, tag, ret_id, err);
+    store_abort(t);
     return r;
 }
