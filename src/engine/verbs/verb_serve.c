@@ -104,9 +104,19 @@ static const char *wait_for_end(const struct watcher *w)
     }
 }
 
+static void mask_end_signals(int how)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(how, &set, NULL);
+}
+
 static void *watcher_main(void *arg)
 {
     struct watcher *w = arg;
+    mask_end_signals(SIG_UNBLOCK);
     const char *reason = wait_for_end(w);
     log_info("stopping: %s", reason);
     if (!atomic_load(&w->serving))
@@ -125,6 +135,8 @@ static int watcher_start(struct watcher *w, struct error *err)
     sigaction(SIGTERM, &sa, NULL);
     sigaction(SIGINT, &sa, NULL);
     signal(SIGPIPE, SIG_IGN);
+    /* All threads to come inherit this; the watcher alone takes these signals. */
+    mask_end_signals(SIG_BLOCK);
     pthread_t thread;
     int e = pthread_create(&thread, NULL, watcher_main, w);
     if (e != 0)
