@@ -249,6 +249,7 @@ static int on_headers(void *ctx, int status)
     p->status = status;
     if (status != 200 && status != 206)
         return 0;
+    b->challenges = 0;
     if (p->encoded) {
         p->lied = true;
         return -ERR_CORRUPT;
@@ -462,10 +463,10 @@ static int part_redirected(struct part *p, struct error *err)
 
 static int part_unauthorized(struct part *p, struct error *err)
 {
-    enum { MAX_CHALLENGES = 3 }; /* in a row without a byte */
+    enum { MAX_CHALLENGES = 3 }; /* new tokens in a row that are not accepted */
     struct download *d = p->d;
     struct blob *b = &d->blobs[p->blob];
-    if (b->challenges++ >= MAX_CHALLENGES)
+    if (p->auth_generation == endpoint_of(p)->auth_generation && b->challenges++ >= MAX_CHALLENGES)
         return part_refused(p, err);
     int r = endpoint_authorize(d->repo, endpoint_of(p), &p->challenge, p->auth_generation, d->cancel,
                                err);
@@ -494,7 +495,6 @@ static int part_answered(struct part *p, int r, const struct error *broken, stru
 {
     struct blob *b = &p->d->blobs[p->blob];
     struct endpoint *ep = endpoint_of(p);
-    b->challenges = 0;
     if (p->wrong_size)
         return wrong_size(p, err);
     flush(p);
@@ -556,9 +556,13 @@ static int finish(struct part *p, struct error *err)
         return part_failed(p, &failed, err);
     }
     if (!url_is_own(ep, &p->url) && !status_is_passing(p->status)) {
-        /* A signed address that is over: the registry gives another one. */
+        /* A signed address that is over: the registry gives another one. One that it gave just now
+         * should have worked. */
         free(TAKE(b->location));
-        return part_failed(p, &failed, err);
+        if (p->redirects > 0)
+            return part_failed(p, &failed, err);
+        part_end(p);
+        return 0;
     }
     return status_is_passing(p->status) ? part_failed(p, &failed, err) : part_refused(p, err);
 }
