@@ -425,7 +425,8 @@ int endpoint_request(struct registry_repo *repo, struct endpoint *ep,
         if (!again) {
             if (r < 0) {
                 registry_response_release(&res);
-                return error_copy(err, &failed);
+                /* A failure of the caller's own callback has no text here. */
+                return failed.code == ERR_NONE ? r : error_copy(err, &failed);
             }
             *ret = res;
             return 0;
