@@ -300,9 +300,10 @@ static void partial_free(struct store_partial *p)
 
 static void remove_files(struct store_partial *p)
 {
+    /* In this order: without the file itself, its ranges could be those of a newer one. */
     int dir = store__txn_dir(p->t);
-    unlinkat(dir, p->name, 0);
     unlinkat(dir, p->state_name, 0);
+    unlinkat(dir, p->name, 0);
 }
 
 /* What is there, as far as the ranges file (or the DMR's file) tells. */

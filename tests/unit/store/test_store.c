@@ -35,7 +35,7 @@ static void assert_clean(struct store *s)
     struct error err = ERROR_INIT;
     size_t bad = 99;
     CLEANUP_BUF struct buf found = BUF_INIT(1 << 20);
-    assert_ok(store_verify(s, NULL, sink_print, &found, &bad, &err));
+    assert_ok(store_verify(s, NULL, sink_print, NULL, &found, &bad, &err));
     if (bad)
         fail_msg("the store is not clean:\n%s", buf_cstr(&found));
 }
@@ -261,7 +261,7 @@ static void test_links_are_not_followed(void **state)
     assert_true(store_open_blob(s, &layer, UINT64_MAX, &fd, &err) < 0);
     assert_false(store_has_blob(s, &layer, 7));
     size_t bad = 0;
-    assert_ok(store_verify(s, NULL, NULL, NULL, &bad, &err));
+    assert_ok(store_verify(s, NULL, NULL, NULL, NULL, &bad, &err));
     assert_int_equal(bad, 1);
     /* Removing the model removes the link, not what it leads to. */
     struct store_removal done;
@@ -622,20 +622,20 @@ static void test_verify__finds_damage(void **state)
     size_t bad;
     CLEANUP_BUF struct buf found = BUF_INIT(1 << 16);
     fixture_write(f->store_dir, blob, "weightz");
-    assert_ok(store_verify(s, NULL, sink_print, &found, &bad, &err));
+    assert_ok(store_verify(s, NULL, sink_print, NULL, &found, &bad, &err));
     assert_int_equal(bad, 1);
     assert_non_null(strstr(buf_cstr(&found), "docker.io/a/x:1"));
     assert_non_null(strstr(buf_cstr(&found), "is damaged"));
-    assert_ok(store_verify(s, &whole, NULL, NULL, &bad, &err));
+    assert_ok(store_verify(s, &whole, NULL, NULL, NULL, &bad, &err));
     assert_int_equal(bad, 0);
     fixture_write(f->store_dir, blob, "short");
-    assert_ok(store_verify(s, &id, NULL, NULL, &bad, &err));
+    assert_ok(store_verify(s, &id, NULL, NULL, NULL, &bad, &err));
     assert_int_equal(bad, 1);
     /* Packaging the model again mends it. */
     assert_ok(fixture_add(s, "weights", NULL, &id, &err));
     assert_clean(s);
     fixture_write(f->store_dir, manifest, "{}");
-    assert_ok(store_verify(s, &id, NULL, NULL, &bad, &err));
+    assert_ok(store_verify(s, &id, NULL, NULL, NULL, &bad, &err));
     assert_int_equal(bad, 1);
     CLEANUP_BUF struct buf text = BUF_INIT(1 << 16);
     assert_fails(store_read_manifest(s, &id, &text, &err), ERR_CORRUPT, "is damaged");
