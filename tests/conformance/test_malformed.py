@@ -89,6 +89,8 @@ class Malformed(unittest.TestCase):
     def setUpClass(cls):
         if not os.path.exists(ENGINE):
             raise unittest.SkipTest(f"{ENGINE} is not built")
+        if not os.path.exists(MKBAD) or not os.path.exists(BASE):
+            raise unittest.SkipTest(f"the set of malformed files is not at {SHARED}")
         base = run_eval(BASE)
         if base.code != 0:
             raise AssertionError(f"the base file does not load: {base.err}")

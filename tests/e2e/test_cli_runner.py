@@ -19,6 +19,7 @@ class WithRunner(CliTest):
         super().setUp()
         os.makedirs(os.path.join(self.home, "run"), mode=0o700)
         self.env["MODELS_PATH"] = os.path.join(self.home, "models")
+        self.env["HTTPS_PROXY"] = "http://127.0.0.1:1"  # nobody listens there: no test leaves this machine
         self.log = open(os.path.join(self.home, "runner.log"), "w+")
         self.addCleanup(self.log.close)
         # Nothing says where the socket is: both programs must come to the same place.

@@ -88,7 +88,7 @@ static void test_limits__work(void **state)
         {"{{ [1]|slice(1000000000)|list }}", "more than 100000"},
         {"{{ [1]|batch(1000000000, 1)|list }}", "more than 100000"},
         {"{% set n = namespace(s='a') %}{% for i in range(99) %}{% set n.s = n.s + n.s %}"
-         "{% endfor %}", "a string grows beyond"},
+         "{% endfor %}", "too much work"}, /* copying counts; the string's own limit is far above */
         {"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "nested too deeply"},
         {"{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}", "nested too deeply"},
         {"{% macro f() %}{{ caller() }}{% endmacro %}{% macro g() %}{% call f() %}{{ g() }}"
