@@ -30,6 +30,7 @@ enum {
     DEFAULT_PIECE = 64 << 20,
     SMALLEST_PIECE = 1 << 20, /* that a refusal by size leads to */
     MAX_UPLOAD_REDIRECTS = 5,
+    ASK_FIRST = 1 << 20, /* bodies from here on wait for "100 Continue" */
     FINISH_TIMEOUT_MS = 15 * 60 * 1000, /* registries hash a whole blob before they answer */
 };
 
@@ -141,6 +142,12 @@ static bool range_length(const char *range, uint64_t *ret)
         return false;
     *ret = last == 0 ? 0 : last + 1;
     return true;
+}
+
+/* A small body is sent sooner than an answer to Expect comes. NULL leaves it to the client. */
+static const char *expect_header(uint64_t body_bytes)
+{
+    return body_bytes < ASK_FIRST ? "Expect:" : NULL;
 }
 
 static void take_location(struct upload *u, struct registry_response *res)
@@ -304,7 +311,8 @@ static enum step send_piece(struct upload *u, struct error *err)
     CLEANUP_FREE char *range = xasprintf("Content-Range: %llu-%llu",
                                          (unsigned long long)u->body_from,
                                          (unsigned long long)u->body_end - 1);
-    const char *const headers[] = {"Content-Type: application/octet-stream", range, NULL};
+    const char *const headers[] = {"Content-Type: application/octet-stream", range,
+                                   expect_header(u->body_end - u->body_from), NULL};
     struct registry_request req = {.method = "PATCH",
                                    .path = u->location,
                                    .headers = headers,
@@ -351,7 +359,8 @@ static enum step send_end(struct upload *u, struct error *err)
     CLEANUP_FREE char *digest = url_encode(str_from(u->blob->digest->text), "");
     CLEANUP_FREE char *path = xasprintf("%s%cdigest=%s", u->location,
                                         strchr(u->location, '?') ? '&' : '?', digest);
-    static const char *const headers[] = {"Content-Type: application/octet-stream", NULL};
+    const char *const headers[] = {"Content-Type: application/octet-stream",
+                                   expect_header(u->body_end), NULL};
     struct registry_request req = {.method = "PUT", .path = path, .headers = headers,
                                    .timeout_ms = FINISH_TIMEOUT_MS};
     if (with_body) {
