@@ -18,6 +18,9 @@
 /* A socket's path has 107 characters; "/engines/engine-PID-N.sock" needs its share. */
 enum { STOP_GRACE_MS = 5000, LONGEST_RUNTIME_DIR = 64 };
 
+/* Downloads that nobody has gone on with for so long are given up. */
+enum { LEFTOVER_AGE_S = 7 * 24 * 3600 };
+
 /* Makes a directory that only this user can enter, or checks that it is one: whoever owns the
  * directory of a socket can put another socket in its place. */
 static int make_private_dir(const char *path, struct error *err)
@@ -110,13 +113,37 @@ static int make_engine_dir(struct daemon *d, struct error *err)
     return 0;
 }
 
+static void *clean_store(void *models)
+{
+    struct error err = ERROR_INIT;
+    uint64_t freed;
+    int r = models_prune(models, LEFTOVER_AGE_S, &freed, &err);
+    if (r < 0)
+        log_debug("old leftovers stay in the store: %s", err.msg);
+    else if (freed > 0)
+        log_info("removed %.2f MB of old leftovers from the store", (double)freed / 1e6);
+    return NULL;
+}
+
+static int open_models(struct daemon *d, struct error *err)
+{
+    const struct models_options o = {
+        .root = d->settings->models_path,
+        .max_pulls = d->settings->max_pulls,
+    };
+    int r = models_open(&o, &d->models, err);
+    if (r == 0)
+        d->has_cleaner = pthread_create(&d->cleaner, NULL, clean_store, d->models) == 0;
+    return r;
+}
+
 int daemon_start(const struct settings *settings, struct daemon *ret, struct error *err)
 {
     struct daemon *d = ret;
     *d = (struct daemon){.settings = settings};
     int r = make_engine_dir(d, err);
     if (r == 0)
-        r = models_open(&(struct models_options){.root = settings->models_path}, &d->models, err);
+        r = open_models(d, err);
     if (r == 0) {
         const struct scheduler_options o = {
             .models = d->models,
@@ -142,6 +169,8 @@ void daemon_stop(struct daemon *d)
     http_server_stop(d->unix_server);
     http_server_stop(d->tcp_server);
     scheduler_stop(d->scheduler);
+    if (d->has_cleaner)
+        pthread_join(d->cleaner, NULL);
     models_close(d->models);
     if (d->engine_dir && strncmp(d->engine_dir, "/tmp/", 5) == 0)
         rmdir(d->engine_dir);

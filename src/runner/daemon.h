@@ -4,6 +4,8 @@
 #ifndef RUNNER_DAEMON_H
 #define RUNNER_DAEMON_H
 
+#include <pthread.h>
+
 #include "http/server.h"
 #include "models/models.h"
 #include "runner/scheduler.h"
@@ -12,6 +14,8 @@
 struct daemon {
     const struct settings *settings;
     struct models *models;
+    pthread_t cleaner;               /* removes old leftovers from the store at the start */
+    bool has_cleaner;
     struct scheduler *scheduler;
     struct http_server *unix_server; /* NULL = not listening there */
     struct http_server *tcp_server;

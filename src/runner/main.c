@@ -56,6 +56,7 @@ static int serve(const struct settings *settings, struct error *err)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of one write */
 
     struct daemon d;
     int r = daemon_start(settings, &d, err);

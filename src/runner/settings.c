@@ -14,7 +14,14 @@
 
 #define SECOND_NS INT64_C(1000000000)
 
-enum { DEFAULT_PORT = 12434, MAX_MODELS = 64, MAX_BODY_MIB = 4096, DEFAULT_BODY_MIB = 64 };
+enum {
+    DEFAULT_PORT = 12434,
+    MAX_MODELS = 64,
+    MAX_PULLS = 64,
+    DEFAULT_PULLS = 2,
+    MAX_BODY_MIB = 4096,
+    DEFAULT_BODY_MIB = 64,
+};
 
 #define AT(member) offsetof(struct serve_options, member)
 const struct opt serve_opts[] = {
@@ -43,6 +50,9 @@ const struct opt serve_opts[] = {
     {"max-models", 0, OPT_INT, AT(max_models), "N",
      "how many models are loaded at most (default: one a CPU, 8 at most)",
      .env = "MODEL_RUNNER_MAX_MODELS", .min = 1, .max = MAX_MODELS},
+    {"max-pulls", 0, OPT_INT, AT(max_pulls), "N",
+     "how many models are pulled at a time, others wait (default 2)",
+     .env = "MODEL_RUNNER_MAX_PULLS", .min = 1, .max = MAX_PULLS},
     {"max-body", 0, OPT_INT, AT(max_body_mib), "MIB",
      "how large the body of an inference request may be (default 64)",
      .env = "MODEL_RUNNER_MAX_BODY", .min = 1, .max = MAX_BODY_MIB},
@@ -143,9 +153,12 @@ static int listen_settings(const struct serve_options *o, struct settings *s, st
 static int limits(const struct serve_options *o, struct settings *s, struct error *err)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    int64_t models = 0, body_mib = 0;
+    int64_t models = 0, pulls = 0, body_mib = 0;
     int r = number_setting(o->max_models, "MODEL_RUNNER_MAX_MODELS", 1, MAX_MODELS,
                            cpus < 1 ? 1 : MIN(cpus, 8), &models, err);
+    if (r == 0)
+        r = number_setting(o->max_pulls, "MODEL_RUNNER_MAX_PULLS", 1, MAX_PULLS, DEFAULT_PULLS,
+                           &pulls, err);
     if (r == 0)
         r = number_setting(o->max_body_mib, "MODEL_RUNNER_MAX_BODY", 1, MAX_BODY_MIB,
                            DEFAULT_BODY_MIB, &body_mib, err);
@@ -163,6 +176,7 @@ static int limits(const struct serve_options *o, struct settings *s, struct erro
     if (s->load_timeout_ns <= 0 || s->wait_timeout_ns < 0)
         return error_set(err, ERR_INVALID, "the load and wait timeouts must be positive");
     s->max_models = (unsigned)models;
+    s->max_pulls = (unsigned)pulls;
     s->max_body_bytes = (uint64_t)body_mib << 20;
     return 0;
 }

@@ -27,6 +27,7 @@ struct settings {
     int64_t load_timeout_ns;
     int64_t wait_timeout_ns;
     unsigned max_models;
+    unsigned max_pulls;
     uint64_t max_body_bytes;
     enum log_level log_level;
 };
@@ -46,6 +47,7 @@ struct serve_options {
     int64_t load_timeout_ns;
     int64_t wait_timeout_ns;
     int64_t max_models;
+    int64_t max_pulls;
     int64_t max_body_mib;
     const char *log_level;
 };
