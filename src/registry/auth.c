@@ -49,11 +49,9 @@ static bool looks_public(const char *domain)
     return label_count(domain) == 2 && dot && strlen(dot + 1) == 2 && dot - domain <= 3;
 }
 
-/* May the registry's credentials go to this token service? */
-static bool service_belongs(const struct endpoint *ep, const struct url *realm)
+bool registry__realm_belongs(const char *host, const char *realm)
 {
-    const char *host = ep->base.host;
-    if (strcmp(host, realm->host) == 0 || is_under(realm->host, host))
+    if (strcmp(host, realm) == 0 || is_under(realm, host))
         return true;
     enum address_kind kind;
     if (address_kind_of_text(host, &kind))
@@ -62,7 +60,7 @@ static bool service_belongs(const struct endpoint *ep, const struct url *realm)
     if (!parent || label_count(parent + 1) < 2 || looks_public(parent + 1))
         return false;
     parent++;
-    return strcmp(parent, realm->host) == 0 || is_under(realm->host, parent);
+    return strcmp(parent, realm) == 0 || is_under(realm, parent);
 }
 
 static bool is_token_text(const char *s)
@@ -283,6 +281,10 @@ static int fetch_token(struct registry_repo *repo, const struct endpoint *ep,
                 return r;
             continue;
         }
+        if (r == -ERR_TOO_LARGE)
+            return error_set(err, ERR_UNAVAILABLE,
+                             "the token service %.*s of %s answers with too much text",
+                             STR_ARG(shown), ep->host);
         if (r < 0) {
             error_wrap(&failed, "the token service %.*s of %s", STR_ARG(shown), ep->host);
             return error_copy(err, &failed);
@@ -312,8 +314,10 @@ static int bearer(struct registry_repo *repo, struct endpoint *ep, const struct 
                   const struct credentials *cred, struct http_cancel *cancel, struct error *err)
 {
     struct token_request t = {.challenge = c, .cred = cred};
-    if (url_parse(c->realm, NULL, &t.realm, err) < 0)
-        return error_wrap(err, "the token service that %s names", ep->host);
+    struct error bad = ERROR_INIT;
+    if (url_parse(c->realm, NULL, &t.realm, &bad) < 0)
+        return error_set(err, ERR_UNAVAILABLE, "the token service that %s names: %s", ep->host,
+                         bad.msg);
     int r = 0;
     if (!t.realm.tls && ep->base.tls) {
         r = error_set(err, ERR_DENIED,
@@ -323,7 +327,7 @@ static int bearer(struct registry_repo *repo, struct endpoint *ep, const struct 
         return r;
     }
     bool have = cred->user || cred->identity_token;
-    t.with_credentials = have && service_belongs(ep, &t.realm);
+    t.with_credentials = have && registry__realm_belongs(ep->base.host, t.realm.host);
     make_scopes(repo, &t);
     CLEANUP_FREE char *key = token_key(&t, ep);
     /* The token that was just refused must not come back. */

@@ -182,7 +182,8 @@ struct exchange {
     struct challenge challenge;
     char *location, *link_next, *digest, *range;
     int64_t retry_after_s;
-    bool body_taken; /* of req->read_body */
+    bool body_taken;   /* of req->read_body */
+    bool unauthorized; /* there is no token to be had */
 };
 
 static void exchange_clear(struct exchange *x)
@@ -344,8 +345,10 @@ static int send_through(struct exchange *x, struct endpoint *ep, const struct ur
         if (ret->status == 401 && url_is_own(ep, &at) && challenges++ < MAX_CHALLENGES) {
             struct error denied = ERROR_INIT;
             r = endpoint_authorize(repo, ep, &x->challenge, generation, cancel, &denied);
-            if (r < 0)
+            if (r < 0) {
+                x->unauthorized = true;
                 return error_copy(err, &denied);
+            }
             url_release(&at);
             r = url_parse(start->text, NULL, &at, err);
             redirects = 0;
@@ -418,6 +421,7 @@ int endpoint_request(struct registry_repo *repo, struct endpoint *ep,
         exchange_clear(&x);
         bool passing = r < 0 ? r == -ERR_UNAVAILABLE || r == -ERR_IO || r == -ERR_TIMEOUT
                              : status_is_passing(res.status);
+        passing = passing && !x.unauthorized; /* whose tries are over */
         if (r < 0)
             registry__scheme_forget(repo->r, ep->host);
         bool again = req->idempotent && passing && tries < max_tries &&
@@ -503,7 +507,7 @@ int registry_error(const struct registry_repo *repo, const struct registry_respo
     default:
         break;
     }
-    if (kind == ERR_NONE)
+    if (kind == ERR_NONE || res->status >= 500)
         kind = ERR_UNAVAILABLE;
     return error_set(err, kind, "%s - %s at %s: the registry answered %d: %s",
                      *code ? code : "UNKNOWN", doing, host, res->status, said);

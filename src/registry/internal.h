@@ -147,6 +147,9 @@ int credentials_find(struct registry *r, const char *host, bool upstream, struct
 
 struct challenge;
 
+/* May a registry's credentials go to a token service at this host? Both in lower case. */
+bool registry__realm_belongs(const char *host, const char *realm);
+
 /* Answers a 401 of the endpoint: afterwards ep->authorization is another one. `seen` is the
  * ep->auth_generation that the refused request was made with. ERR_DENIED when there is nothing more
  * to offer. */
