@@ -41,11 +41,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (js_parse(text, "the request body", &body, NULL) < 0)
         return 0;
 
+    const struct params_defaults defaults = PARAMS_DEFAULTS;
     struct params p;
-    if (params_parse(body, PARAMS_TEXT, &p, NULL) == 0)
+    if (params_parse(body, PARAMS_TEXT, &defaults, &p, NULL) == 0)
         match_stops(&p, text, 1 + data[0] % 16u);
     params_release(&p);
-    (void)!params_parse(body, PARAMS_CHAT, &p, NULL);
+    (void)!params_parse(body, PARAMS_CHAT, &defaults, &p, NULL);
     params_release(&p);
 
     static struct chat_template *template;

@@ -26,6 +26,8 @@ static const struct command commands[] = {
             "sequences would take more than half of the free memory; the log, /props and\n"
             "/v1/models say what it is. A prompt that does not fit is refused.\n"
             "\n"
+            "The options from --temp on are for requests that leave these fields out.\n"
+            "\n"
             "On Linux the process confines itself before it opens the model: it cannot open\n"
             "connections, start programs or write files any more. A socket file it made\n"
             "therefore stays behind; the next server at that path replaces it.",

@@ -25,8 +25,27 @@ static const struct flag_map {
     const char *flag;
     const char *ours;
 } flag_map[] = {
-    {"-c", "--ctx-size"},         {"--ctx-size", "--ctx-size"}, {"-np", "--parallel"},
-    {"--parallel", "--parallel"}, {"-t", "--threads"},          {"--threads", "--threads"},
+    {"-c", "--ctx-size"},
+    {"--ctx-size", "--ctx-size"},
+    {"-np", "--parallel"},
+    {"--parallel", "--parallel"},
+    {"-t", "--threads"},
+    {"--threads", "--threads"},
+    {"--temp", "--temp"},
+    {"--temperature", "--temp"},
+    {"--top-k", "--top-k"},
+    {"--top-p", "--top-p"},
+    {"--min-p", "--min-p"},
+    {"--typical", "--typical"},
+    {"--repeat-penalty", "--repeat-penalty"},
+    {"--repeat-last-n", "--repeat-last-n"},
+    {"--presence-penalty", "--presence-penalty"},
+    {"--frequency-penalty", "--frequency-penalty"},
+    {"-s", "--seed"},
+    {"--seed", "--seed"},
+    {"-n", "--predict"},
+    {"--predict", "--predict"},
+    {"--n-predict", "--predict"},
 };
 
 static const char *our_name(struct str flag)

@@ -24,6 +24,7 @@
 
 #include "base/error.h"
 #include "engine/api/chat_template.h"
+#include "engine/api/params.h"
 #include "engine/run/batcher.h"
 #include "engine/run/lm.h"
 #include "http/server.h"
@@ -35,6 +36,7 @@ struct service {
     const struct chat_template *chat_template;
     const char *alias; /* the model's name in answers */
     int64_t loaded_at; /* seconds since 1970 */
+    struct params_defaults defaults;
 };
 
 struct api;

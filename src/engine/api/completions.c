@@ -213,7 +213,7 @@ static void complete(struct http_request *req, const struct service *s, bool cha
     if (api_read_body(req, &j.body) < 0)
         return;
     struct error err = ERROR_INIT;
-    int r = params_parse(j.body, chat ? PARAMS_CHAT : PARAMS_TEXT, &j.params, &err);
+    int r = params_parse(j.body, chat ? PARAMS_CHAT : PARAMS_TEXT, &s->defaults, &j.params, &err);
     if (r == 0)
         r = chat ? prompts_from_chat(j.body, s->lm, s->chat_template, &j.prompts, &err)
                  : prompts_from_text(j.body, s->lm, &j.prompts, &err);

@@ -35,7 +35,7 @@ void route_models(struct http_request *req, const struct service *s)
 
 static struct json *default_settings(const struct service *s)
 {
-    struct sampling d = SAMPLING_DEFAULT;
+    const struct sampling d = s->defaults.sampling;
     struct json *params = js_object();
     js_set_real(params, "temperature", d.temperature);
     js_set_int(params, "top_k", d.top_k);
@@ -46,7 +46,7 @@ static struct json *default_settings(const struct service *s)
     js_set_int(params, "repeat_last_n", d.repeat_last_n);
     js_set_real(params, "presence_penalty", d.presence_penalty);
     js_set_real(params, "frequency_penalty", d.frequency_penalty);
-    js_set_int(params, "n_predict", -1);
+    js_set_int(params, "n_predict", s->defaults.n_predict);
 
     struct json *o = js_object();
     js_set_int(o, "n_ctx", batcher_ctx_size(s->batcher));

@@ -13,7 +13,8 @@ enum { BIAS_MAX = 1 << 16 }; /* entries of logit_bias */
 
 /* ---- sampling ---- */
 
-static int parse_numbers(const struct json *body, struct params *p, struct error *err)
+static int parse_numbers(const struct json *body, int64_t default_seed, struct params *p,
+                         struct error *err)
 {
     struct sampling *s = &p->sampling;
     const struct {
@@ -29,7 +30,7 @@ static int parse_numbers(const struct json *body, struct params *p, struct error
         {"frequency_penalty", -100, 100, &s->frequency_penalty},
         {"presence_penalty", -100, 100, &s->presence_penalty},
     };
-    int64_t n = 1, seed = -1;
+    int64_t n = 1, seed = default_seed;
     const struct {
         const char *name;
         int64_t min, max;
@@ -239,13 +240,14 @@ static int refuse_unsupported(const struct json *body, struct error *err)
     return r;
 }
 
-int params_parse(const struct json *body, enum params_dialect dialect, struct params *ret,
-                 struct error *err)
+int params_parse(const struct json *body, enum params_dialect dialect,
+                 const struct params_defaults *defaults, struct params *ret, struct error *err)
 {
-    *ret = (struct params){.sampling = SAMPLING_DEFAULT, .n_predict = -1, .cache_prompt = true};
+    *ret = (struct params){
+        .sampling = defaults->sampling, .n_predict = defaults->n_predict, .cache_prompt = true};
     int r = js_want_str(body, "model", &ret->model, err);
     if (r == 0)
-        r = parse_numbers(body, ret, err);
+        r = parse_numbers(body, defaults->seed, ret, err);
     if (r == 0)
         r = parse_bias(body, ret, err);
     if (r == 0)

@@ -35,9 +35,18 @@ struct params {
 
 enum params_dialect { PARAMS_CHAT, PARAMS_TEXT };
 
+/* What counts when the request does not say. */
+struct params_defaults {
+    struct sampling sampling;
+    int64_t seed;      /* -1 = a new one for each request */
+    int64_t n_predict; /* -1 = until the context is full */
+};
+#define PARAMS_DEFAULTS \
+    ((struct params_defaults){.sampling = SAMPLING_DEFAULT, .seed = -1, .n_predict = -1})
+
 /* `body` must be an object and outlive *ret. Release *ret in any case. */
-int params_parse(const struct json *body, enum params_dialect dialect, struct params *ret,
-                 struct error *err);
+int params_parse(const struct json *body, enum params_dialect dialect,
+                 const struct params_defaults *defaults, struct params *ret, struct error *err);
 void params_release(struct params *p);
 
 #endif

@@ -32,7 +32,10 @@ struct serve_options {
     const char *model, *socket, *host, *template_file, *cache_type, *alias;
     int64_t port, ctx_size, n_parallel, threads, lifeline_fd;
     bool no_sandbox;
+    struct params_defaults defaults;
 };
+
+#define DEFAULT_AT(field) offsetof(struct serve_options, defaults.field)
 
 const struct opt verb_serve_opts[] = {
     {"model", 'm', OPT_STRING, offsetof(struct serve_options, model), "FILE",
@@ -60,6 +63,30 @@ const struct opt verb_serve_opts[] = {
      "exit when this open descriptor reaches its end", .min = 0, .max = INT32_MAX},
     {"no-sandbox", 0, OPT_FLAG, offsetof(struct serve_options, no_sandbox),
      .help = "do not confine the process before it opens the model"},
+    {"temp", 0, OPT_REAL, DEFAULT_AT(sampling.temperature), "T",
+     "temperature (default 0.8)", .min = 0,
+     .max = 100},
+    {"top-k", 0, OPT_INT, DEFAULT_AT(sampling.top_k), "N", "likeliest tokens kept (default 40)",
+     .min = -1, .max = INT32_MAX},
+    {"top-p", 0, OPT_REAL, DEFAULT_AT(sampling.top_p), "P", "probability kept (default 0.95)",
+     .min = 0, .max = 1},
+    {"min-p", 0, OPT_REAL, DEFAULT_AT(sampling.min_p), "P",
+     "least probability beside the likeliest token's (default 0.05)", .min = 0, .max = 1},
+    {"typical", 0, OPT_REAL, DEFAULT_AT(sampling.typical_p), "P",
+     "locally typical probability kept (default 1, off)", .min = 0, .max = 1},
+    {"repeat-penalty", 0, OPT_REAL, DEFAULT_AT(sampling.repeat_penalty), "X",
+     "penalty of repeated tokens (default 1, off)", .min = 0.01, .max = 100},
+    {"repeat-last-n", 0, OPT_INT, DEFAULT_AT(sampling.repeat_last_n), "N",
+     "tokens the penalties look back (default 64; -1 = all)", .min = -1, .max = INT32_MAX},
+    {"presence-penalty", 0, OPT_REAL, DEFAULT_AT(sampling.presence_penalty), "X",
+     "penalty of tokens that occurred (default 0)", .min = -100, .max = 100},
+    {"frequency-penalty", 0, OPT_REAL, DEFAULT_AT(sampling.frequency_penalty), "X",
+     "penalty of tokens for each time they occurred (default 0)", .min = -100, .max = 100},
+    {"seed", 's', OPT_INT, DEFAULT_AT(seed), "S",
+     "seed of the random numbers (default -1, a new one for each request)"},
+    {"predict", 'n', OPT_INT, DEFAULT_AT(n_predict), "N",
+     "tokens of an answer at most (default -1, until the context is full)", .min = -1,
+     .max = INT32_MAX},
     OPT_END,
 };
 
@@ -279,7 +306,8 @@ static int serve(const struct serve_options *o, enum kv_type kv_type, struct err
                             .batcher = l.batcher,
                             .chat_template = l.chat_template,
                             .alias = o->alias ? o->alias : l.lm->name,
-                            .loaded_at = clock_wall_s()};
+                            .loaded_at = clock_wall_s(),
+                            .defaults = o->defaults};
         atomic_store(&w.serving, true);
         api_ready(api, &s);
         log_info("ready");
@@ -293,7 +321,10 @@ static int serve(const struct serve_options *o, enum kv_type kv_type, struct err
 
 int verb_serve(int argc, char **argv)
 {
-    struct serve_options o = {.port = 8080, .n_parallel = DEFAULT_PARALLEL, .lifeline_fd = -1};
+    struct serve_options o = {.port = 8080,
+                              .n_parallel = DEFAULT_PARALLEL,
+                              .lifeline_fd = -1,
+                              .defaults = PARAMS_DEFAULTS};
     int exit_code;
     if (verb_parse(argc, argv, &o, &exit_code) < 0)
         return exit_code;

@@ -114,7 +114,7 @@ static void test_engines__native_argv(void **state)
         {"/t.jinja", 0, {0}, " --chat-template-file /t.jinja"},
         {NULL, 0, {"-c", "99", "-np", "2"}, " --ctx-size 99 --parallel 2"},
         {NULL, 7, {"--ctx-size=99", "--threads=3"}, " --ctx-size 7 --threads 3"},
-        {NULL, 0, {"--temp", "0.1", "-v", "-t", "3"}, " --threads 3"},
+        {NULL, 0, {"--temp", "0.1", "-v", "-t", "3"}, " --temp 0.1 --threads 3"},
         {NULL, 0, {"--parallel"}, ""},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -12,6 +12,18 @@ static struct json *parse(const char *text)
     return v;
 }
 
+static const struct params_defaults defaults = {
+    .sampling = {.temperature = 0.8,
+                 .top_k = 40,
+                 .top_p = 0.95,
+                 .min_p = 0.05,
+                 .typical_p = 1,
+                 .repeat_penalty = 1,
+                 .repeat_last_n = 64},
+    .seed = -1,
+    .n_predict = -1,
+};
+
 static void test_params__defaults(void **state)
 {
     (void)state;
@@ -24,7 +36,7 @@ static void test_params__defaults(void **state)
     for (size_t i = 0; i < 2; i++) {
         CLEANUP_JSON struct json *body = parse(bodies[i]);
         struct params p;
-        assert_ok(params_parse(body, PARAMS_CHAT, &p, &err));
+        assert_ok(params_parse(body, PARAMS_CHAT, &defaults, &p, &err));
         assert_true(fabs(p.sampling.temperature - 0.8) < 1e-9);
         assert_int_equal(p.sampling.top_k, 40);
         assert_int_equal(p.n_predict, -1);
@@ -49,7 +61,7 @@ static void test_params__all_fields(void **state)
         "\"ignore_eos\":true,\"cache_prompt\":false,\"logprobs\":true,\"top_logprobs\":20,"
         "\"logit_bias\":{\"5\":-100,\"6\":1.5},\"response_format\":{\"type\":\"text\"}}");
     struct params p;
-    assert_ok(params_parse(body, PARAMS_CHAT, &p, &err));
+    assert_ok(params_parse(body, PARAMS_CHAT, &defaults, &p, &err));
     assert_str(p.model, "ai/x");
     assert_true(p.sampling.temperature <= 0 && p.sampling.seed == 42 && p.sampling.top_k == 7);
     assert_int_equal(p.sampling.repeat_last_n, -1);
@@ -73,7 +85,7 @@ static void test_params__other_forms(void **state)
     struct params p;
     CLEANUP_JSON struct json *text = parse("{\"logprobs\":3,\"stop\":\"x\",\"n_predict\":9,"
                                            "\"logit_bias\":[[1,2],[3,false]]}");
-    assert_ok(params_parse(text, PARAMS_TEXT, &p, &err));
+    assert_ok(params_parse(text, PARAMS_TEXT, &defaults, &p, &err));
     assert_true(p.logprobs);
     assert_int_equal(p.n_top_logprobs, 3);
     assert_str(p.stops[0], "x");
@@ -82,7 +94,7 @@ static void test_params__other_forms(void **state)
     params_release(&p);
 
     CLEANUP_JSON struct json *zero = parse("{\"logprobs\":0}");
-    assert_ok(params_parse(zero, PARAMS_TEXT, &p, &err));
+    assert_ok(params_parse(zero, PARAMS_TEXT, &defaults, &p, &err));
     assert_true(p.logprobs && p.n_top_logprobs == 0);
     params_release(&p);
 }
@@ -151,16 +163,37 @@ static void test_params__refuses_and_names(void **state)
         struct error err = ERROR_INIT;
         CLEANUP_JSON struct json *body = parse(rows[i].body);
         struct params p;
-        int r = params_parse(body, PARAMS_CHAT, &p, &err);
+        int r = params_parse(body, PARAMS_CHAT, &defaults, &p, &err);
         if (r != -(int)rows[i].code || !strstr(err.msg, rows[i].part))
             fail_msg("%s: %d '%s'", rows[i].body, r, err.msg);
         params_release(&p);
     }
 }
 
+static void test_params__engine_defaults(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    struct params_defaults mine = defaults;
+    mine.seed = 7;
+    mine.n_predict = 5;
+    mine.sampling.temperature = 0.25;
+    struct json *body = NULL;
+    assert_ok(js_parse(STR("{\"top_k\":3}"), "the body", &body, &err));
+    struct params p;
+    assert_ok(params_parse(body, PARAMS_CHAT, &mine, &p, &err));
+    assert_true(p.sampling.seed == 7);
+    assert_int_equal(p.n_predict, 5);
+    assert_true(p.sampling.temperature > 0.24 && p.sampling.temperature < 0.26);
+    assert_int_equal(p.sampling.top_k, 3);
+    params_release(&p);
+    js_free(body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_params__engine_defaults),
         cmocka_unit_test(test_params__defaults),
         cmocka_unit_test(test_params__all_fields),
         cmocka_unit_test(test_params__other_forms),
