@@ -10,10 +10,26 @@
 #include "cli/api.h"
 #include "cli/cli.h"
 #include "cli/cmd.h"
+#include "cli/interrupt.h"
 #include "cli/print.h"
 #include "cli/transfer.h"
 
 enum { RETRIES = 4, ERROR_BODY_MAX = 64 * 1024 };
+
+struct pull_options {
+    bool quiet;
+};
+
+const struct opt pull_opts[] = {
+    {"quiet", 'q', OPT_FLAG, offsetof(struct pull_options, quiet),
+     .help = "Show no progress; print only the model's id"},
+    OPT_END,
+};
+
+const struct opt push_opts[] = {
+    {"quiet", 'q', OPT_FLAG, offsetof(struct pull_options, quiet), .help = "Print nothing"},
+    OPT_END,
+};
 
 struct answer {
     int status;
@@ -71,6 +87,7 @@ static int attempt(const struct transfer *t, char **ret_message, bool *ret_again
     http.on_headers = on_headers;
     http.on_data = on_data;
     http.ctx = &a;
+    http.cancel = interrupt_cancel();
     struct api_call call = {
         .path = path,
         .body = str_from(body),
@@ -100,6 +117,17 @@ static int attempt(const struct transfer *t, char **ret_message, bool *ret_again
     return r;
 }
 
+/* False when Ctrl-C ends it. */
+static bool pause_for(unsigned seconds)
+{
+    for (unsigned tenths = 0; tenths < 10 * seconds; tenths++) {
+        if (http_cancel_fired(interrupt_cancel()))
+            return false;
+        nanosleep(&(struct timespec){.tv_nsec = 100 * 1000 * 1000}, NULL);
+    }
+    return true;
+}
+
 int transfer_model(const struct transfer *t, char **ret_message, struct error *err)
 {
     const char *doing = t->mode == PROGRESS_PULL ? "download" : "push";
@@ -117,8 +145,23 @@ int transfer_model(const struct transfer *t, char **ret_message, struct error *e
         if (t->blank_lines)
             fputc('\n', t->blank_lines);
         fprintf(stderr, "Retrying %s (attempt %d/%d) in %us...\n", doing, n + 1, RETRIES, delay);
-        nanosleep(&(struct timespec){.tv_sec = (time_t)delay}, NULL);
+        if (!pause_for(delay))
+            return error_set(err, ERR_CANCELED, "canceled");
     }
+}
+
+/* A transfer that Ctrl-C ends with a word about what becomes of it. */
+static int transfer_interruptible(const struct transfer *t, char **ret_message, struct error *err)
+{
+    interrupt_begin();
+    int r = transfer_model(t, ret_message, err);
+    bool interrupted = interrupt_end();
+    if (r == 0 || !interrupted)
+        return r;
+    return error_set(err, ERR_CANCELED,
+                     t->mode == PROGRESS_PULL
+                         ? "canceled; what has been received is kept for the next pull"
+                         : "canceled; what the registry has by now is not sent again");
 }
 
 static int transfer_shown(enum progress_mode mode, const char *model, FILE *to, char **ret_message,
@@ -127,7 +170,7 @@ static int transfer_shown(enum progress_mode mode, const char *model, FILE *to, 
     struct progress_view *view = progress_view_new(to, mode);
     struct transfer t = {
         .mode = mode, .model = model, .sink = progress_view_sink(view), .blank_lines = to};
-    int r = transfer_model(&t, ret_message, err);
+    int r = transfer_interruptible(&t, ret_message, err);
     progress_view_free(view);
     return r;
 }
@@ -137,36 +180,58 @@ int transfer_pull(const char *model, FILE *to, char **ret_message, struct error 
     return transfer_shown(PROGRESS_PULL, model, to, ret_message, err);
 }
 
-static int finish(const char *what, int r, char *message, const struct error *err)
+static int transfer_quietly(enum progress_mode mode, const char *model, char **ret_message,
+                            struct error *err)
 {
+    static const struct progress_sink nothing = {0};
+    struct transfer t = {.mode = mode, .model = model, .sink = &nothing};
+    return transfer_interruptible(&t, ret_message, err);
+}
+
+/* The id of a model that has just been pulled. */
+static int print_id(const char *model, struct error *err)
+{
+    CLEANUP_FREE char *path = api_model_path(model, "");
+    CLEANUP_JSON struct json *v = NULL;
+    int r = api_get_json(path, "the model cannot be looked at", &v, err);
     if (r < 0)
-        return cli_fail(what, err);
-    print_line_text(stdout, str_from(message));
+        return r;
+    print_line_text(stdout, js_get_str(v, "id"));
     putchar('\n');
-    free(message);
+    return 0;
+}
+
+/* pull and push: `what` fails. */
+static int transfer_command(const char *name, const char *what, enum progress_mode mode, int argc,
+                            char **argv)
+{
+    struct pull_options o = {0};
+    struct opt_args args;
+    int exit_code;
+    if (!cli_parse(name, argc, argv, &o, &args, &exit_code))
+        return exit_code;
+    struct error err = ERROR_INIT;
+    CLEANUP_FREE char *message = NULL;
+    const char *model = args.v[0];
+    int r = o.quiet ? transfer_quietly(mode, model, &message, &err)
+                    : transfer_shown(mode, model, stdout, &message, &err);
+    if (r == 0 && o.quiet && mode == PROGRESS_PULL)
+        r = print_id(model, &err);
+    if (r < 0)
+        return cli_fail(what, &err);
+    if (!o.quiet) {
+        print_line_text(stdout, str_from(message));
+        putchar('\n');
+    }
     return 0;
 }
 
 int cmd_pull(int argc, char **argv)
 {
-    struct opt_args args;
-    int exit_code;
-    if (!cli_parse("pull", argc, argv, NULL, &args, &exit_code))
-        return exit_code;
-    struct error err = ERROR_INIT;
-    char *message = NULL;
-    int r = transfer_shown(PROGRESS_PULL, args.v[0], stdout, &message, &err);
-    return finish("Failed to pull model", r, message, &err);
+    return transfer_command("pull", "Failed to pull model", PROGRESS_PULL, argc, argv);
 }
 
 int cmd_push(int argc, char **argv)
 {
-    struct opt_args args;
-    int exit_code;
-    if (!cli_parse("push", argc, argv, NULL, &args, &exit_code))
-        return exit_code;
-    struct error err = ERROR_INIT;
-    char *message = NULL;
-    int r = transfer_shown(PROGRESS_PUSH, args.v[0], stdout, &message, &err);
-    return finish("Failed to push model", r, message, &err);
+    return transfer_command("push", "Failed to push model", PROGRESS_PUSH, argc, argv);
 }
