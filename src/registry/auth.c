@@ -234,8 +234,8 @@ static int send_token_request(struct registry_repo *repo, const struct endpoint 
         if (r == 0) {
             *status = res->status;
             buf_append(body, buf_str(&res->body));
-        } else if (g.refused.code != ERR_NONE && r == -(int)g.refused.code) {
-            error_copy(err, &g.refused);
+        } else {
+            call_explain(&g, res, r, err);
         }
     }
     http_flight_free(f);

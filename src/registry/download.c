@@ -346,7 +346,7 @@ static int start(struct part *p, struct error *err)
     struct download *d = p->d;
     struct blob *b = &d->blobs[p->blob];
     struct endpoint *ep = endpoint_of(p);
-    int r = endpoint_connect(d->repo, ep, d->cancel, err);
+    int r = endpoint_connect(d->repo, ep, d->cancel, NULL, err);
     if (r < 0)
         return r;
     CLEANUP_URL struct url u = {0};
@@ -522,13 +522,16 @@ static int finish(struct part *p, struct error *err)
     const struct http_result *res = NULL;
     int r = http_flight_result(p->flight, &res, &failed);
     guard_note(&p->guard, ep, res);
-    struct error refused = p->guard.refused;
+    bool final = (r < 0 && r == -(int)p->guard.refused.code) ||
+                 res->fault == HTTP_FAULT_CERTIFICATE;
+    if (r < 0 && p->status == 0)
+        call_explain(&p->guard, res, r, &failed);
     http_flight_free(TAKE(p->flight));
     if (d->sink_result < 0)
         return d->sink_result;
-    if (r < 0 && refused.code != ERR_NONE && r == -(int)refused.code) {
+    if (final) {
         part_end(p);
-        return error_copy(err, &refused);
+        return error_copy(err, &failed);
     }
     if (p->lied) {
         if (++b->lies >= 2)

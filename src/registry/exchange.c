@@ -127,6 +127,19 @@ int call_prepare(struct guard *g, struct http_call *call, struct error *err)
     return 0;
 }
 
+void call_explain(const struct guard *g, const struct http_result *res, int r, struct error *err)
+{
+    if (g->refused.code != ERR_NONE && r == -(int)g->refused.code)
+        error_copy(err, &g->refused);
+    else if (res->fault == HTTP_FAULT_CERTIFICATE && err)
+        error_wrap(err, "the certificate of %s is not trusted; if it should be, put its authority's "
+                        "certificate into /etc/docker/certs.d/%s/ca.crt",
+                   g->target.host, g->target.origin + strlen("https://"));
+    else if (res->fault == HTTP_FAULT_TLS && err)
+        error_wrap(err, "TLS with %s failed; if it speaks plain HTTP, name it in INSECURE_REGISTRY",
+                   g->target.host);
+}
+
 int redirect_target(const struct endpoint *ep, const struct url *from, const char *location,
                     struct url *ret, struct error *err)
 {
@@ -184,6 +197,7 @@ struct exchange {
     int64_t retry_after_s;
     bool body_taken;   /* of req->read_body */
     bool unauthorized; /* there is no token to be had */
+    enum http_fault fault;
 };
 
 static void exchange_clear(struct exchange *x)
@@ -293,14 +307,9 @@ static int send_once(struct exchange *x, const struct url *u, struct endpoint *e
         memcpy(ret->content_type, res->content_type, sizeof(ret->content_type));
         ret->body = BUF_INIT(res->body.max);
         buf_append(&ret->body, buf_str(&res->body));
-    } else if (x->guard.refused.code != ERR_NONE && r == -(int)x->guard.refused.code) {
-        error_copy(err, &x->guard.refused);
-    } else if (res->fault == HTTP_FAULT_CERTIFICATE && err) {
-        error_wrap(err, "%s: its certificate is not trusted; put the authority's certificate into "
-                        "/etc/docker/certs.d/%s/ca.crt", u->host, u->origin + strlen("https://"));
-    } else if (res->fault == HTTP_FAULT_TLS && err) {
-        error_wrap(err, "%s: TLS failed; if this registry has none, name it in INSECURE_REGISTRY",
-                   u->host);
+    } else {
+        x->fault = res->fault;
+        call_explain(&x->guard, res, r, err);
     }
     http_flight_free(f);
     return r;
@@ -406,12 +415,13 @@ int endpoint_request(struct registry_repo *repo, struct endpoint *ep,
 {
     CLEANUP_URL struct url start = {0};
     /* A mirror that is down must not keep us from asking the next one. */
+    enum { MAX_CONNECTS = 2 };
     unsigned max_tries = ep->upstream ? repo->r->max_tries : 1;
     for (unsigned tries = 1;; tries++) {
         struct error failed = ERROR_INIT;
         struct registry_response res = {0};
         struct exchange x = {.guard = {.repo = repo}, .req = req, .retry_after_s = -1};
-        int r = endpoint_connect(repo, ep, cancel, &failed);
+        int r = endpoint_connect(repo, ep, cancel, &x.fault, &failed);
         if (r == 0 && !start.text)
             r = start_url(ep, req->path, &start, &failed);
         if (r == 0)
@@ -421,7 +431,10 @@ int endpoint_request(struct registry_repo *repo, struct endpoint *ep,
         exchange_clear(&x);
         bool passing = r < 0 ? r == -ERR_UNAVAILABLE || r == -ERR_IO || r == -ERR_TIMEOUT
                              : status_is_passing(res.status);
-        passing = passing && !x.unauthorized; /* whose tries are over */
+        /* What asks for tokens has tried several times, and other certificates will not come. A
+         * host where nobody listens is given a second chance, not six. */
+        passing = passing && !x.unauthorized && x.fault != HTTP_FAULT_CERTIFICATE &&
+                  (x.fault != HTTP_FAULT_CONNECT || tries < MAX_CONNECTS);
         if (r < 0)
             registry__scheme_forget(repo->r, ep->host);
         bool again = req->idempotent && passing && tries < max_tries &&

@@ -266,7 +266,7 @@ static int set_base(struct endpoint *ep, bool plain, struct error *err)
 
 /* Does the endpoint speak this? 1 = yes, 0 = something else, negative = nobody there. */
 static int probe(struct registry_repo *repo, struct endpoint *ep, bool plain,
-                 struct http_cancel *cancel, struct error *err)
+                 struct http_cancel *cancel, enum http_fault *fault, struct error *err)
 {
     int r = set_base(ep, plain, err);
     if (r < 0)
@@ -293,6 +293,9 @@ static int probe(struct registry_repo *repo, struct endpoint *ep, bool plain,
         r = http_flight_result(f, &res, err);
         if (r == -ERR_TOO_LARGE)
             r = 0; /* whatever it is, it answered */
+        *fault = res->fault;
+        if (r < 0)
+            call_explain(&g, res, r, err);
     }
     /* Servers answer plain HTTP on their TLS port with 400 and a hint in words, or send us to
      * the other scheme. */
@@ -306,10 +309,13 @@ static int probe(struct registry_repo *repo, struct endpoint *ep, bool plain,
 }
 
 int endpoint_connect(struct registry_repo *repo, struct endpoint *ep, struct http_cancel *cancel,
-                     struct error *err)
+                     enum http_fault *fault, struct error *err)
 {
     if (ep->connected)
         return 0;
+    enum http_fault ignored;
+    if (!fault)
+        fault = &ignored;
     bool plain = ep->fixed_scheme == 'p';
     bool sure = ep->fixed_scheme != 0 || (!ep->plain_first && !ep->insecure) ||
                 scheme_known(repo->r, ep->host, &plain);
@@ -325,19 +331,22 @@ int endpoint_connect(struct registry_repo *repo, struct endpoint *ep, struct htt
     if (!sure) {
         plain = ep->plain_first;
         struct error first = ERROR_INIT;
-        int r = probe(repo, ep, plain, cancel, &first);
+        int r = probe(repo, ep, plain, cancel, fault, &first);
         if (r == -ERR_CANCELED)
             return error_copy(err, &first);
         if (r <= 0) {
             struct error second = ERROR_INIT;
             plain = !plain;
-            int again = probe(repo, ep, plain, cancel, &second);
+            int again = probe(repo, ep, plain, cancel, fault, &second);
+            /* Of two failures, that of the scheme which something answered on tells more. */
+            bool tls_tells = !plain && r == 0;
+            if (again < 0 && (tls_tells || *fault == HTTP_FAULT_CERTIFICATE))
+                return error_copy(err, &second);
             if (again <= 0)
                 return r < 0 ? error_copy(err, &first)
-                             : again < 0 ? error_copy(err, &second)
-                                         : error_set(err, ERR_UNAVAILABLE,
-                                                     "%s answers neither as a registry over HTTP "
-                                                     "nor over HTTPS", ep->host);
+                             : error_set(err, ERR_UNAVAILABLE,
+                                         "%s answers neither as a registry over HTTP nor over HTTPS",
+                                         ep->host);
         }
         scheme_keep(repo->r, ep->host, plain);
     }

@@ -119,9 +119,10 @@ void endpoint_release(struct endpoint *ep);
 /* Named in the list of insecure hosts itself, not by "*". */
 bool registry__host_is_listed(const struct registry *r, const char *host, uint16_t port);
 
-/* Finds out how to talk to the endpoint; afterwards ep->base is set. */
+/* Finds out how to talk to the endpoint; afterwards ep->base is set. *fault (may be NULL) tells
+ * why not, when nobody answered. */
 int endpoint_connect(struct registry_repo *repo, struct endpoint *ep, struct http_cancel *cancel,
-                     struct error *err);
+                     enum http_fault *fault, struct error *err);
 
 /* After a failure: another server may listen there by now. */
 void registry__scheme_forget(struct registry *r, const char *host);
@@ -176,6 +177,9 @@ void guard_note(const struct guard *g, struct endpoint *ep, const struct http_re
 
 /* Fills what the address, TLS and our name need; the caller adds the rest. */
 int call_prepare(struct guard *g, struct http_call *call, struct error *err);
+
+/* Makes the error of a failed call say what to do about it. */
+void call_explain(const struct guard *g, const struct http_result *res, int r, struct error *err);
 
 /* The URL a redirect from `from` leads to, if it may be followed. */
 int redirect_target(const struct endpoint *ep, const struct url *from, const char *location,
