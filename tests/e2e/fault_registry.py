@@ -10,6 +10,7 @@ A hook gets the request and answers it with one of its methods, or returns False
 """
 import http.server
 import json
+import os
 import re
 import socket
 import ssl
@@ -107,7 +108,7 @@ class Request(http.server.BaseHTTPRequestHandler):
             time.sleep(0.05)  # what was sent is to arrive
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
+        os.close(self.connection.detach())  # close() would wait for the files made of it
         return True
 
     def stall(self, after=0):

@@ -162,7 +162,11 @@ class Runner:
         c = http.client.HTTPConnection("localhost", timeout=timeout)
         c.sock = socket.socket(socket.AF_UNIX)
         c.sock.settimeout(timeout)
-        c.sock.connect(self.socket)
+        try:
+            c.sock.connect(self.socket)
+        except OSError:
+            c.close()
+            raise
         return c
 
     def http(self, method, path, body=None, headers=None, timeout=60):
