@@ -363,15 +363,15 @@ int models_prune(struct models *m, int64_t min_age_s, uint64_t *ret_bytes, struc
     return store_prune(m->store, min_age_s, ret_bytes, err);
 }
 
-int models_verify(struct models *m, const char *name, models_found_fn found, void *ctx,
-                  size_t *ret_bad, struct error *err)
+int models_verify(struct models *m, const char *name, models_found_fn found,
+                  models_verify_fn progress, void *ctx, size_t *ret_bad, struct error *err)
 {
     if (!name)
-        return store_verify(m->store, NULL, found, ctx, ret_bad, err);
+        return store_verify(m->store, NULL, found, progress, ctx, ret_bad, err);
     char text[OCI_DIGEST_TEXT_MAX];
     struct oci_digest id;
     int r = models_resolve_id(m, name, MODELS_EXACT, text, err);
     if (r == 0)
         r = oci_digest_parse(str_from(text), &id, err);
-    return r == 0 ? store_verify(m->store, &id, found, ctx, ret_bad, err) : r;
+    return r == 0 ? store_verify(m->store, &id, found, progress, ctx, ret_bad, err) : r;
 }

@@ -161,9 +161,10 @@ int models_purge(struct models *m, struct error *err);
 int models_prune(struct models *m, int64_t min_age_s, uint64_t *ret_bytes, struct error *err);
 
 /* Re-hashes one model (NULL: all) and calls found(ctx, sentence) for everything broken. *ret_bad:
- * how many. */
+ * how many. progress (may be NULL) is told the model's name and bytes; non-zero cancels. */
 typedef void (*models_found_fn)(void *ctx, const char *sentence);
-int models_verify(struct models *m, const char *name, models_found_fn found, void *ctx,
-                  size_t *ret_bad, struct error *err);
+typedef int (*models_verify_fn)(void *ctx, const char *name, uint64_t done, uint64_t total);
+int models_verify(struct models *m, const char *name, models_found_fn found,
+                  models_verify_fn progress, void *ctx, size_t *ret_bad, struct error *err);
 
 #endif

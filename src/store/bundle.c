@@ -189,8 +189,21 @@ static int open_parent(int model, const char *path, int *ret_fd, const char **re
     return 0;
 }
 
+/* Is a file of the bundle the blob, or a copy of it, made where there are no hard links? The blob may
+ * have been replaced since, for being damaged. */
+static bool is_same(struct store *s, const struct bundle_file *f, const struct stat *st)
+{
+    CLEANUP_FD int fd = -1;
+    struct stat blob;
+    if (!S_ISREG(st->st_mode) || (uint64_t)st->st_size != f->size ||
+        store_open_blob(s, &f->digest, f->size, &fd, NULL) < 0 || fstat(fd, &blob) != 0)
+        return false;
+    return (st->st_ino == blob.st_ino && st->st_dev == blob.st_dev) ||
+           store__is_checked(s, &f->digest, st);
+}
+
 /* Are all planned files there? Each part of a path must be a directory, no link. */
-static bool is_complete(const struct store *s, const struct oci_digest *id, const struct bundle *b)
+static bool is_complete(struct store *s, const struct oci_digest *id, const struct bundle *b)
 {
     CLEANUP_FD int area = -1;
     CLEANUP_FD int model = -1;
@@ -204,13 +217,13 @@ static bool is_complete(const struct store *s, const struct oci_digest *id, cons
     model = openat(area, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     for (size_t i = 0; model >= 0 && i < b->n_files; i++) {
         if (fstatat(model, b->files[i].path, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-            !S_ISREG(st.st_mode) || (uint64_t)st.st_size != b->files[i].size)
+            !is_same(s, &b->files[i], &st))
             return false;
     }
     return model >= 0;
 }
 
-static int link_files(const struct store *s, int model, const struct bundle *b, struct error *err)
+static int link_files(struct store *s, int model, const struct bundle *b, struct error *err)
 {
     for (size_t i = 0; i < b->n_files; i++) {
         const struct bundle_file *f = &b->files[i];
@@ -218,7 +231,7 @@ static int link_files(const struct store *s, int model, const struct bundle *b, 
         CLEANUP_FD int blobs = -1;
         CLEANUP_FD int dir = -1;
         const char *name = NULL;
-        int r = store_open_blob((struct store *)(uintptr_t)s, &f->digest, f->size, &blob, err);
+        int r = store_open_blob(s, &f->digest, f->size, &blob, err);
         if (r == 0)
             r = store__open_area(s, STORE_BLOBS, oci_digest_algorithm(&f->digest), false, &blobs,
                                  err);
@@ -229,6 +242,10 @@ static int link_files(const struct store *s, int model, const struct bundle *b, 
                                     err);
         if (r < 0)
             return r;
+        struct stat st; /* of a copy, if it is one */
+        if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            !store__is_checked(s, &f->digest, &st))
+            store__set_checked(s, &f->digest, &st);
     }
     return 0;
 }
@@ -247,7 +264,7 @@ static int write_config(int dir, struct str config, struct error *err)
 }
 
 /* Fills the new directory area/temp. */
-static int fill(const struct store *s, int area, const char *temp, struct str config,
+static int fill(struct store *s, int area, const char *temp, struct str config,
                 const struct bundle *b, struct error *err)
 {
     if (mkdirat(area, temp, 0755) != 0)
@@ -325,6 +342,12 @@ int store_bundle(struct store *s, const struct oci_digest *id, struct str config
 {
     if (strcmp(oci_digest_algorithm(id), "sha256") != 0)
         return error_set(err, ERR_UNSUPPORTED, "%.20s…: only sha256 models can be run", id->text);
+    for (size_t i = 0; i < b->n_files; i++) {
+        struct stat st;
+        int r = store__trust_blob(s, &b->files[i].digest, b->files[i].size, &st, err);
+        if (r < 0)
+            return r;
+    }
     if (!is_complete(s, id, b)) {
         int r = make(s, id, config, b, err);
         if (r < 0)

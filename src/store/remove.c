@@ -326,7 +326,8 @@ static void prune_file(int dirfd, const char *name, const struct stat *st, void 
     bool unnamed =
         store__digest_of_name(p->algorithm, name, &digest) && !set_has(&p->used, &digest);
     bool partial =
-        strstr(name, STORE_INCOMPLETE) || strstr(name, STORE_PARTIAL) || strstr(name, STORE_RANGES);
+        strstr(name, STORE_INCOMPLETE) || strstr(name, STORE_PARTIAL) ||
+        strstr(name, STORE_RANGES) || strstr(name, STORE_DAMAGED);
     if (!S_ISREG(st->st_mode) || !(unnamed || partial) || !prune_old_enough(p, st))
         return;
     if (unlinkat(dirfd, name, 0) == 0 && st->st_nlink == 1)

@@ -111,6 +111,7 @@ int store_open(const char *root, struct store **ret, struct error *err)
     s->root = path_absolute(root);
     pthread_mutex_init(&s->change_lock, NULL);
     pthread_mutex_init(&s->cache_lock, NULL);
+    pthread_mutex_init(&s->checked_lock, NULL);
     r = check_layout(s, err);
     if (r < 0) {
         store_close(s);
@@ -126,6 +127,8 @@ void store_close(struct store *s)
     if (!s)
         return;
     store_index_unref(s->cache);
+    store__checked_release(s);
+    pthread_mutex_destroy(&s->checked_lock);
     pthread_mutex_destroy(&s->change_lock);
     pthread_mutex_destroy(&s->cache_lock);
     free(s->root);

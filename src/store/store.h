@@ -12,7 +12,9 @@
  *     ROOT/blobs/sha256/ingest-….incomplete     being written now, by a running operation
  *     ROOT/manifests/sha256/<64 hex>            manifests; the file's name is the model's id
  *     ROOT/bundles/sha256/<64 hex>/             what an engine opens (bundle.h)
+ *     ROOT/blobs/sha256/<64 hex>.damaged        what a check found to be something else
  *     ROOT/.model-runner.lock, .model-runner.writers
+ *     ROOT/.model-runner.checked                which files were hashed (checked.c)
  *
  * Invariants
  *  1. A file under blobs/ or manifests/ has its final name only when its content is whole, has been
@@ -210,9 +212,13 @@ int store_prune(struct store *s, int64_t min_age_s, uint64_t *ret_bytes, struct 
 int store_reset(struct store *s, struct error *err);
 
 /* Reads every byte of one model (NULL: of all) and calls found() with a sentence for everything
- * that is wrong. *ret_bad: how many. Fails only when the index cannot be read. */
+ * that is wrong and how to mend it. A blob that is not what its name says is set aside
+ * ("<hex>.damaged"), so that nobody uses it and the next pull gets it again. *ret_bad: how much is
+ * wrong. Fails only when the index cannot be read, or by progress() (may be NULL), which is told the
+ * model's name and the bytes so far and cancels with a non-zero return. */
 typedef void (*store_found_fn)(void *ctx, const char *sentence);
-int store_verify(struct store *s, const struct oci_digest *id, store_found_fn found, void *ctx,
-                 size_t *ret_bad, struct error *err);
+typedef int (*store_verify_fn)(void *ctx, const char *name, uint64_t done, uint64_t total);
+int store_verify(struct store *s, const struct oci_digest *id, store_found_fn found,
+                 store_verify_fn progress, void *ctx, size_t *ret_bad, struct error *err);
 
 #endif

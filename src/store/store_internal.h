@@ -13,6 +13,10 @@
 #include "base/file.h"
 #include "store/store.h"
 
+struct checked;
+
+enum { STORE_CHECKED_BUCKETS = 1024 };
+
 struct store {
     char *root;
     pthread_mutex_t change_lock; /* held with .model-runner.lock; flock alone does not tell threads
@@ -22,12 +26,18 @@ struct store {
     struct stat cache_stat;          /* guarded by: cache_lock; of models.json when it was read */
     bool cache_absent;               /* guarded by: cache_lock; there was no models.json */
     atomic_uint temp_counter;
+
+    pthread_mutex_t checked_lock;
+    struct checked *checked[STORE_CHECKED_BUCKETS]; /* guarded by: checked_lock, like all below */
+    ino_t checked_inode;                            /* of the file that was read */
+    off_t checked_read;                             /* up to here */
 };
 
 #define STORE_TEMP_PREFIX "ingest-"
 #define STORE_INCOMPLETE ".incomplete"
 #define STORE_PARTIAL ".partial" /* partial.h */
 #define STORE_RANGES ".ranges"
+#define STORE_DAMAGED ".damaged" /* found out to be not what the name says */
 
 /* ---- path.c: directories and names ---- */
 
@@ -106,6 +116,23 @@ int store__reserve(int fd, uint64_t n, const char *what, struct error *err);
 /* Gives the blob a second name in another directory: hard link, clone or copy. */
 int store__link_or_copy(int from_dir, const char *from_name, int to_dir, const char *to_name,
                         const char *what, struct error *err);
+
+/* ---- checked.c: what is known to be good ---- */
+
+/* Has a file of this identity been found to have this digest? */
+bool store__is_checked(struct store *s, const struct oci_digest *digest, const struct stat *st);
+
+/* It has; NULL: nothing that was known about the digest counts any more. */
+void store__set_checked(struct store *s, const struct oci_digest *digest, const struct stat *st);
+void store__checked_release(struct store *s);
+
+/* Hashes a blob. ERR_CORRUPT, and sets it aside, when it is not what it should be. */
+int store__hash_blob(struct store *s, const struct oci_digest *digest, uint64_t size,
+                     store_progress_fn progress, void *ctx, struct error *err);
+
+/* The same, unless it is known to be good. */
+int store__trust_blob(struct store *s, const struct oci_digest *digest, uint64_t size,
+                      struct stat *ret, struct error *err);
 
 /* ---- txn.c ---- */
 

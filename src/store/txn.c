@@ -341,6 +341,10 @@ static int publish_blob(struct store_txn *t, const struct oci_descriptor *d, str
             return error_errno(err, errno, "cannot name blob %s in the model store",
                                d->digest.text);
         b->published = true;
+        struct stat st;
+        if (fstatat(t->dir, oci_digest_hex(&d->digest), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            !store__is_checked(t->s, &d->digest, &st))
+            store__set_checked(t->s, &d->digest, &st);
     }
     b->name[0] = '\0';
     return 0;

@@ -84,8 +84,12 @@ int store_disk_usage(struct store *s, uint64_t *ret, struct error *err)
 struct verify {
     struct store *s;
     store_found_fn found;
+    store_verify_fn progress;
     void *ctx;
+    const char *name; /* of the model being read */
+    uint64_t done, total;
     size_t bad;
+    bool canceled;
     struct oci_digest *good; /* blobs that were read and are right; models share blobs */
     size_t n_good;
 };
@@ -106,48 +110,45 @@ static void report(struct verify *v, const struct store_model *m, const char *tr
 {
     if (is_gone(v->s, &m->id))
         return;
-    char sentence[ERROR_MSG_MAX + 512];
-    snprintf(sentence, sizeof(sentence), "%s (%.19s): %s; pull or package it again",
-             m->n_tags ? m->tags[0] : "<none>", m->id.text, trouble);
+    char sentence[ERROR_MSG_MAX + 1024];
+    if (m->n_tags)
+        snprintf(sentence, sizeof(sentence),
+                 "%.256s (%.19s): %s; get it again with 'docker model pull %.256s' (or package it "
+                 "again)",
+                 m->tags[0], m->id.text, trouble, m->tags[0]);
+    else
+        snprintf(sentence, sizeof(sentence),
+                 "<none> (%.19s): %s; remove it with 'docker model rm %.12s', or pull or package "
+                 "it again",
+                 m->id.text, trouble, oci_digest_hex(&m->id));
     v->bad++;
     if (v->found)
         v->found(v->ctx, sentence);
 }
 
-static int hash_blob(struct verify *v, const struct oci_descriptor *d, struct error *err)
+static int on_bytes(void *ctx, uint64_t done)
 {
-    CLEANUP_FD int fd = -1;
-    int r = store_open_blob(v->s, &d->digest, d->size, &fd, err);
-    if (r < 0 || strcmp(oci_digest_algorithm(&d->digest), "sha256") != 0)
-        return r;
-    struct sha256 *hash = sha256_new();
-    r = store__copy(fd, -1, d->digest.text, d->size, hash, NULL, NULL, err);
-    if (r < 0) {
-        sha256_free(hash);
-        return r;
-    }
-    char hex[SHA256_HEX + 1];
-    sha256_final_hex(hash, hex);
-    if (strcmp(hex, oci_digest_hex(&d->digest)) != 0)
-        return error_set(err, ERR_CORRUPT,
-                         "blob %s is damaged: its content has the digest sha256:%s", d->digest.text,
-                         hex);
-    return 0;
+    struct verify *v = ctx;
+    if (v->progress && v->progress(v->ctx, v->name, v->done + done, v->total) != 0)
+        v->canceled = true;
+    return v->canceled;
 }
 
 static void verify_blob(struct verify *v, const struct store_model *m,
                         const struct oci_descriptor *d)
 {
-    for (size_t i = 0; i < v->n_good; i++)
-        if (oci_digest_eq(&v->good[i], &d->digest))
-            return;
+    bool known = false;
+    for (size_t i = 0; i < v->n_good && !known; i++)
+        known = oci_digest_eq(&v->good[i], &d->digest);
     struct error why;
-    if (hash_blob(v, d, &why) < 0) {
-        report(v, m, why.msg);
-        return;
+    if (!known && store__hash_blob(v->s, &d->digest, d->size, on_bytes, v, &why) < 0) {
+        if (!v->canceled)
+            report(v, m, why.msg);
+    } else if (!known) {
+        v->good = xrealloc(v->good, v->n_good + 1, sizeof(*v->good));
+        v->good[v->n_good++] = d->digest;
     }
-    v->good = xrealloc(v->good, v->n_good + 1, sizeof(*v->good));
-    v->good[v->n_good++] = d->digest;
+    v->done += d->size;
 }
 
 static void verify_model(struct verify *v, const struct store_model *m)
@@ -155,6 +156,7 @@ static void verify_model(struct verify *v, const struct store_model *m)
     CLEANUP_BUF struct buf text = BUF_INIT(OCI_MANIFEST_MAX_BYTES);
     struct oci_manifest manifest = {0};
     struct error why;
+    v->name = m->n_tags ? m->tags[0] : m->id.text;
     if (store_read_manifest(v->s, &m->id, &text, &why) < 0 ||
         oci_manifest_parse(buf_str(&text), &manifest, &why) < 0) {
         report(v, m, why.msg);
@@ -166,23 +168,43 @@ static void verify_model(struct verify *v, const struct store_model *m)
     if (!same || !oci_digest_eq(&m->files[manifest.n_layers], &manifest.config.digest))
         report(v, m, "models.json and the manifest name different files");
     verify_blob(v, m, &manifest.config);
-    for (size_t i = 0; i < manifest.n_layers; i++)
+    for (size_t i = 0; i < manifest.n_layers && !v->canceled; i++)
         verify_blob(v, m, &manifest.layers[i]);
     oci_manifest_release(&manifest);
 }
 
-int store_verify(struct store *s, const struct oci_digest *id, store_found_fn found, void *ctx,
-                 size_t *ret_bad, struct error *err)
+/* Bytes that are going to be read; what cannot be read does not count. */
+static uint64_t bytes_of(struct store *s, const struct store_model *m)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(OCI_MANIFEST_MAX_BYTES);
+    struct oci_manifest manifest = {0};
+    uint64_t n = 0;
+    if (store_read_manifest(s, &m->id, &text, NULL) < 0 ||
+        oci_manifest_parse(buf_str(&text), &manifest, NULL) < 0)
+        return 0;
+    if (oci_manifest_layer_bytes(&manifest, &n, NULL) == 0)
+        n += manifest.config.size;
+    oci_manifest_release(&manifest);
+    return n;
+}
+
+int store_verify(struct store *s, const struct oci_digest *id, store_found_fn found,
+                 store_verify_fn progress, void *ctx, size_t *ret_bad, struct error *err)
 {
     CLEANUP_INDEX const struct store_index *idx = NULL;
     int r = store_index_get(s, &idx, err);
     if (r < 0)
         return r;
-    struct verify v = {.s = s, .found = found, .ctx = ctx};
-    for (size_t i = 0; i < idx->n_models; i++)
+    struct verify v = {.s = s, .found = found, .progress = progress, .ctx = ctx};
+    for (size_t i = 0; progress && i < idx->n_models; i++)
+        if (!id || oci_digest_eq(&idx->models[i].id, id))
+            v.total += bytes_of(s, &idx->models[i]);
+    for (size_t i = 0; i < idx->n_models && !v.canceled; i++)
         if (!id || oci_digest_eq(&idx->models[i].id, id))
             verify_model(&v, &idx->models[i]);
     free(v.good);
+    if (v.canceled)
+        return error_set(err, ERR_CANCELED, "canceled");
     *ret_bad = v.bad;
     return 0;
 }

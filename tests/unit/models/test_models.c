@@ -40,7 +40,7 @@ static void assert_clean(struct models *m)
 {
     struct error err = ERROR_INIT;
     size_t bad = 99;
-    assert_ok(models_verify(m, NULL, NULL, NULL, &bad, &err));
+    assert_ok(models_verify(m, NULL, NULL, NULL, NULL, &bad, &err));
     assert_int_equal(bad, 0);
 }
 
@@ -363,7 +363,7 @@ static void test_export__never_spreads_damage(void **state)
     assert_fails(models_export_write(e, to_buf, &tar, &err), ERR_CORRUPT, "is damaged");
     models_export_close(e);
     size_t bad;
-    assert_ok(models_verify(m, "x", NULL, NULL, &bad, &err));
+    assert_ok(models_verify(m, "x", NULL, NULL, NULL, &bad, &err));
     assert_int_equal(bad, 1);
     models_close(m);
 }

@@ -146,7 +146,7 @@ static void check(const struct fixture *f)
     assert_int_equal(fixture_count(f->store_dir, "blobs/sha256"), 2 * idx->n_models);
     assert_int_equal(fixture_count(f->store_dir, "manifests/sha256"), idx->n_models);
     assert_true(fixture_count(f->store_dir, "bundles/sha256") <= idx->n_models);
-    /* layout.json, models.json, blobs, manifests, perhaps bundles, and the two locks. */
+    /* layout.json, models.json, blobs, manifests, perhaps bundles, two locks, what was hashed. */
     assert_true(fixture_count(f->store_dir, ".") <= 8);
     assert_ok(store_verify(s, NULL, print_found, NULL, NULL, &bad, &err));
     assert_int_equal(bad, 0);
