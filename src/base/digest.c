@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * SHA-256 over libcrypto. */
+ * SHA-256, and git's SHA-1, over libcrypto. */
 #include "base/digest.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/compiler.h"
@@ -19,6 +20,16 @@ static void must(int ok)
 {
     if (!ok)
         alloc_failed();
+}
+
+static void write_hex(const unsigned char *md, size_t n, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < n; i++) {
+        out[2 * i] = digits[md[i] >> 4];
+        out[2 * i + 1] = digits[md[i] & 15];
+    }
+    out[2 * n] = '\0';
 }
 
 struct sha256 *sha256_new(void)
@@ -36,14 +47,9 @@ void sha256_update(struct sha256 *h, const void *p, size_t n)
 
 void sha256_final_hex(struct sha256 *h, char out[SHA256_HEX + 1])
 {
-    static const char digits[] = "0123456789abcdef";
     unsigned char md[SHA256_BYTES];
     must(EVP_DigestFinal_ex(h->ctx, md, NULL));
-    for (size_t i = 0; i < SHA256_BYTES; i++) {
-        out[2 * i] = digits[md[i] >> 4];
-        out[2 * i + 1] = digits[md[i] & 15];
-    }
-    out[SHA256_HEX] = '\0';
+    write_hex(md, sizeof(md), out);
     sha256_free(h);
 }
 
@@ -60,6 +66,19 @@ void sha256_hex(struct str data, char out[SHA256_HEX + 1])
     struct sha256 *h = sha256_new();
     sha256_update(h, data.ptr, data.len);
     sha256_final_hex(h, out);
+}
+
+void git_blob_oid(struct str data, char out[GIT_OID_HEX + 1])
+{
+    unsigned char md[GIT_OID_HEX / 2];
+    char head[32];
+    int n = snprintf(head, sizeof(head), "blob %zu", data.len);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    must(ctx && EVP_DigestInit_ex(ctx, EVP_sha1(), NULL) &&
+         EVP_DigestUpdate(ctx, head, (size_t)n + 1) && EVP_DigestUpdate(ctx, data.ptr, data.len) &&
+         EVP_DigestFinal_ex(ctx, md, NULL));
+    EVP_MD_CTX_free(ctx);
+    write_hex(md, sizeof(md), out);
 }
 
 int sha256_file_hex(const char *path, char out[SHA256_HEX + 1], struct error *err)

@@ -21,6 +21,10 @@ void sha256_final_hex(struct sha256 *h, char out[SHA256_HEX + 1]);
 void sha256_free(struct sha256 *h); /* gives up an unfinished one; NULL is fine */
 
 void sha256_hex(struct str data, char out[SHA256_HEX + 1]);
+/* The name git has for a file of this content: SHA-1 over a header and the bytes. */
+enum { GIT_OID_HEX = 40 };
+void git_blob_oid(struct str data, char out[GIT_OID_HEX + 1]);
+
 int sha256_file_hex(const char *path, char out[SHA256_HEX + 1], struct error *err);
 
 #endif

@@ -62,7 +62,8 @@ struct hf_model {
     size_t n_files;
     uint64_t total_bytes;
     int64_t last_modified; /* seconds since 1970, the date for the artifact; 0 = not told */
-    bool gated;
+    bool gated;     /* its owner lets in by name only */
+    bool has_token; /* we showed one */
 };
 
 /* bearer: of the request; NULL or "" = the registry's HF_TOKEN, if it has one. */
