@@ -412,7 +412,8 @@ static int part_failed(struct part *p, const struct error *cause, struct error *
         if (status == 429)
             d->not_before_ms = MAX(d->not_before_ms, b->not_before_ms);
     }
-    if (b->tries < d->repo->r->max_tries)
+    bool too_long = retry_after_s > REGISTRY_MAX_WAIT_S;
+    if (b->tries < d->repo->r->max_tries && !too_long)
         return 0;
     if (b->endpoint + 1 < d->repo->n_endpoints) {
         b->endpoint++;
@@ -421,6 +422,8 @@ static int part_failed(struct part *p, const struct error *cause, struct error *
         free(TAKE(b->location));
         return 0;
     }
+    if (too_long)
+        return asks_to_wait(d->repo->endpoints[b->endpoint].host, status, retry_after_s, err);
     error_copy(err, cause);
     return error_wrap(err, "%s: given up after %u tries without a new byte", b->b->name, b->tries);
 }

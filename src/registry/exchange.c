@@ -166,14 +166,22 @@ int redirect_target(const struct endpoint *ep, const struct url *from, const cha
 
 int64_t retry_pause_ms(const struct registry *r, unsigned n, int64_t retry_after_s)
 {
-    enum { LONGEST_MS = 30 * 1000, LONGEST_ASKED_S = 60 };
+    enum { LONGEST_MS = 30 * 1000 };
     unsigned doublings = MIN(n > 0 ? n - 1 : 0, 16);
     int64_t ms = MIN(r->backoff_ms << doublings, (int64_t)LONGEST_MS);
     uint32_t random = 0;
     if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != (ssize_t)sizeof(random))
         random = (uint32_t)clock_mono_ns();
     ms = ms / 2 + (int64_t)((uint64_t)ms * random >> 32); /* 0.5 to 1.5 of it */
-    return retry_after_s < 0 ? ms : MAX(ms, MIN(retry_after_s, LONGEST_ASKED_S) * 1000);
+    return retry_after_s < 0 ? ms : MAX(ms, MIN(retry_after_s, REGISTRY_MAX_WAIT_S) * 1000);
+}
+
+int asks_to_wait(const char *host, int status, int64_t seconds, struct error *err)
+{
+    return error_set(err, status == 429 ? ERR_BUSY : ERR_UNAVAILABLE,
+                     "%s - %s answered %d and asks to come again in %lld s",
+                     status == 429 ? "TOOMANYREQUESTS" : "UNAVAILABLE", host, status,
+                     (long long)seconds);
 }
 
 int pause_ms(int64_t ms, struct http_cancel *cancel, struct error *err)
@@ -196,7 +204,7 @@ struct exchange {
     char *location, *link_next, *digest, *range;
     int64_t retry_after_s;
     bool body_taken;   /* of req->read_body */
-    bool unauthorized; /* there is no token to be had */
+    bool final;        /* no token to be had, or a redirect that leads nowhere */
     enum http_fault fault;
 };
 
@@ -355,7 +363,7 @@ static int send_through(struct exchange *x, struct endpoint *ep, const struct ur
             struct error denied = ERROR_INIT;
             r = endpoint_authorize(repo, ep, &x->challenge, generation, cancel, &denied);
             if (r < 0) {
-                x->unauthorized = true;
+                x->final = true;
                 return error_copy(err, &denied);
             }
             url_release(&at);
@@ -365,6 +373,7 @@ static int send_through(struct exchange *x, struct endpoint *ep, const struct ur
         }
         if (!status_is_redirect(ret->status) || !may_redirect(x->req))
             break;
+        x->final = true; /* until it has been followed */
         if (redirects++ == REGISTRY_MAX_REDIRECTS)
             return error_set(err, ERR_UNAVAILABLE, "%.*s: stopped after 10 redirects",
                              STR_ARG(url_shown(start)));
@@ -373,6 +382,7 @@ static int send_through(struct exchange *x, struct endpoint *ep, const struct ur
         if (r == 0) {
             url_release(&at);
             at = next;
+            x->final = false;
         }
     }
     if (r < 0)
@@ -433,10 +443,14 @@ int endpoint_request(struct registry_repo *repo, struct endpoint *ep,
                              : status_is_passing(res.status);
         /* What asks for tokens has tried several times, and other certificates will not come. A
          * host where nobody listens is given a second chance, not six. */
-        passing = passing && !x.unauthorized && x.fault != HTTP_FAULT_CERTIFICATE &&
+        passing = passing && !x.final && x.fault != HTTP_FAULT_CERTIFICATE &&
                   (x.fault != HTTP_FAULT_CONNECT || tries < MAX_CONNECTS);
-        if (r < 0)
+        if (r == 0 && req->idempotent && passing && retry_after_s > REGISTRY_MAX_WAIT_S) {
+            r = asks_to_wait(ep->host, res.status, retry_after_s, &failed);
+            passing = false;
+        } else if (r < 0) {
             registry__scheme_forget(repo->r, ep->host);
+        }
         bool again = req->idempotent && passing && tries < max_tries &&
                      (!req->read_body || req->rewind);
         if (!again) {

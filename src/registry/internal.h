@@ -16,6 +16,7 @@ enum {
     REGISTRY_MAX_HOSTS = 64,       /* that one repo talks to */
     REGISTRY_MAX_TOKENS = 256,     /* kept for reuse */
     REGISTRY_DEFAULT_BODY = 1 << 20,
+    REGISTRY_MAX_WAIT_S = 60,      /* a Retry-After beyond this ends the transfer */
 };
 
 /* ---- the client (registry.c) ---- */
@@ -193,8 +194,10 @@ bool status_is_passing(int status); /* worth another try */
 int endpoint_url(const struct endpoint *ep, const char *path, struct url *ret, struct error *err);
 
 /* Pause before try number n (1, 2, …): doubled each time, with jitter; Retry-After (-1 = none) is
- * honoured up to a minute. */
+ * honoured up to REGISTRY_MAX_WAIT_S. */
 int64_t retry_pause_ms(const struct registry *r, unsigned n, int64_t retry_after_s);
+/* The error for a Retry-After that is longer. */
+int asks_to_wait(const char *host, int status, int64_t seconds, struct error *err);
 int pause_ms(int64_t ms, struct http_cancel *cancel, struct error *err);
 
 /* One request at one endpoint, see registry_request(). */
