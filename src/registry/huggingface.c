@@ -23,7 +23,7 @@
 
 enum {
     MAX_PAGE_BYTES = 4 << 20,
-    MAX_PAGES = 2000,
+    MAX_PAGES = 500,
     MAX_DIRS_BYTES = 4 << 20,
 };
 
@@ -151,8 +151,7 @@ static int list_tree(struct registry_repo *site, const char *repository, const c
     CLEANUP_FREE char *path = xasprintf("/api/models/%s/tree/main%s%s?recursive=true", repo_text,
                                         *dir ? "/" : "", dir_text);
     while (path) {
-        if (++*pages > MAX_PAGES)
-            return error_set(err, ERR_TOO_LARGE, "the listing of hf.co/%s does not end", repository);
+        ++*pages;
         struct registry_response res = {0};
         int r = get(site, path, repository, "listing of the files", MAX_PAGE_BYTES, cancel, &res,
                     err);
@@ -163,8 +162,11 @@ static int list_tree(struct registry_repo *site, const char *repository, const c
         registry_response_release(&res);
         if (r < 0)
             return error_wrap(err, "hf.co/%s", repository);
+        bool circular = next && strcmp(next, path) == 0;
         free(path);
         path = next;
+        if (circular || (next && *pages >= MAX_PAGES))
+            return error_set(err, ERR_TOO_LARGE, "the listing of hf.co/%s does not end", repository);
     }
     return 0;
 }
@@ -180,7 +182,7 @@ static int list_all(struct registry_repo *site, const char *repository, struct h
         r = hf_listing_sort(l, err);
         struct hf_listing found = {0};
         for (size_t at = 0; r == 0 && at < dirs.len; at += strlen(dirs.data + at) + 1) {
-            if (!hf_listing_has_under(l, dirs.data + at))
+            if (!hf_listing_has_under(l, dirs.data + at) && pages < MAX_PAGES)
                 r = list_tree(site, repository, dirs.data + at, &pages, cancel, &found, &more, err);
         }
         for (size_t i = 0; r == 0 && i < found.n; i++) {

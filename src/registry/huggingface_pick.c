@@ -355,6 +355,15 @@ static unsigned distance(struct str a, struct str b)
     return row[b.len];
 }
 
+/* The start of a name is near to the name. */
+static unsigned farness(struct str name, struct str tag)
+{
+    struct str bare = without_ud(name);
+    if (starts_nocase(name, tag) || starts_nocase(bare, tag))
+        return 0;
+    return MIN(distance(name, tag), distance(bare, tag));
+}
+
 struct near {
     struct str name;
     unsigned distance;
@@ -377,7 +386,7 @@ static int tag_unknown(const struct group *groups, size_t n, struct str tag, con
         return error_set(err, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < n; i++) {
         struct str s = groups[i].label.ptr ? groups[i].label : base_name(groups[i].stem);
-        all[i] = (struct near){s, MIN(distance(s, tag), distance(without_ud(s), tag))};
+        all[i] = (struct near){s, farness(s, tag)};
     }
     qsort(all, n, sizeof(*all), by_distance);
     CLEANUP_BUF struct buf list = BUF_INIT(700);
