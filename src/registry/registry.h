@@ -54,7 +54,8 @@ struct registry_options {
     const char *mirrors;           /* for docker.io, comma-separated, in the order of asking */
     const char *insecure_hosts;    /* comma-separated host[:port]: plain HTTP or unverified TLS may
                                       be spoken with them; "*" = with every registry */
-    const char *hub_user, *hub_password; /* for docker.io, before what config.json says */
+    const char *hub_user, *hub_password; /* for docker.io and the host of DEFAULT_REGISTRY, and for
+                                            no other; before what config.json says */
     const char *hf_endpoint;       /* NULL = https://huggingface.co */
     const char *hf_token;
     const char *user_agent;        /* NULL = "model-runner/VERSION" */
@@ -65,7 +66,8 @@ struct registry_options {
     int64_t backoff_ms;            /* first pause before another try; 0 = 500 */
 };
 
-/* MODEL_RUNNER_REGISTRY_MIRRORS; INSECURE_REGISTRY ("true" = every host, else a list of hosts);
+/* MODEL_RUNNER_REGISTRY_MIRRORS; INSECURE_REGISTRY ("true" = every host but Docker Hub and Hugging
+ * Face, else a list of hosts; a host in a list may also be a redirect's target on an inner address);
  * DOCKER_USERNAME and DOCKER_PASSWORD, or DOCKER_HUB_USER and DOCKER_HUB_PASSWORD; HF_ENDPOINT;
  * HF_TOKEN. The strings are the environment's own. */
 struct registry_options registry_options_from_env(void);

@@ -5,6 +5,8 @@
 
 #include "fake.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -405,6 +407,60 @@ static void test_auth__realm_belongs(void **state)
     }
 }
 
+static bool allowed(struct guard *g, const char *address)
+{
+    struct sockaddr_storage a = {0};
+    struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&a;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&a;
+    if (inet_pton(AF_INET, address, &v4->sin_addr) == 1)
+        a.ss_family = AF_INET;
+    else if (inet_pton(AF_INET6, address, &v6->sin6_addr) == 1)
+        a.ss_family = AF_INET6;
+    g->refused = (struct error)ERROR_INIT;
+    int r = guard_on_connect(g, (struct sockaddr *)&a);
+    assert_int_equal(r, -(int)g->refused.code);
+    return r == 0;
+}
+
+/* What a name means at the moment of connecting is what counts. */
+static void test_guard(void **state)
+{
+    (void)state;
+    static char registry_host[] = "reg.example", other_host[] = "cdn.example", no_hosts[] = "",
+                hosts[] = "x,cdn.example", all_hosts[] = "*";
+    struct registry r = {.insecure_hosts = no_hosts};
+    struct registry_repo repo = {.r = &r};
+    struct endpoint ep = {.host = registry_host};
+    struct guard own = {.repo = &repo, .ep = &ep, .own = true, .target = {.host = registry_host}};
+    struct guard other = {.repo = &repo, .ep = &ep, .target = {.host = other_host, .port = 443}};
+
+    /* Nothing known of the registry yet. */
+    assert_true(allowed(&own, "127.0.0.1") && allowed(&own, "10.0.0.1") && allowed(&own, "8.8.8.8"));
+    assert_true(allowed(&other, "8.8.8.8"));
+    assert_false(allowed(&other, "10.0.0.1") || allowed(&other, "127.0.0.1"));
+
+    /* A public one stays public. */
+    ep.kind_known = true;
+    ep.kind = ADDRESS_GLOBAL;
+    assert_true(allowed(&own, "8.8.4.4"));
+    assert_false(allowed(&own, "127.0.0.1") || allowed(&own, "::1") || allowed(&own, "169.254.1.1"));
+    assert_false(allowed(&other, "::ffff:10.0.0.1") || allowed(&other, "fe80::1"));
+
+    /* A private one may send to its neighbours, not to this machine or to metadata services. */
+    ep.kind = ADDRESS_PRIVATE;
+    assert_true(allowed(&own, "10.0.0.1") && allowed(&other, "192.168.0.1"));
+    assert_false(allowed(&other, "127.0.0.1") || allowed(&other, "169.254.169.254"));
+    ep.kind = ADDRESS_LOOPBACK;
+    assert_true(allowed(&other, "127.0.0.2"));
+    assert_false(allowed(&other, "10.0.0.1") || allowed(&other, "fd00:ec2::254"));
+
+    /* The user's word counts, when it names the host. */
+    r.insecure_hosts = all_hosts;
+    assert_false(allowed(&other, "10.0.0.1"));
+    r.insecure_hosts = hosts;
+    assert_true(allowed(&other, "10.0.0.1"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +472,7 @@ int main(void)
         cmocka_unit_test(test_auth__bearer_of_the_request),
         cmocka_unit_test(test_auth__redirect_gets_no_secret),
         cmocka_unit_test(test_auth__realm_belongs),
+        cmocka_unit_test(test_guard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
