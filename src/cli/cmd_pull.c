@@ -33,6 +33,7 @@ const struct opt push_opts[] = {
 
 struct answer {
     int status;
+    bool retried; /* the runner has tried again itself: what it says is final */
     struct progress_stream stream;
     struct buf error_body;
 };
@@ -42,6 +43,13 @@ static int on_headers(void *ctx, int status)
     struct answer *a = ctx;
     a->status = status;
     return 0;
+}
+
+static void on_header(void *ctx, struct str name, struct str value)
+{
+    (void)value;
+    struct answer *a = ctx;
+    a->retried = a->retried || str_eq_nocase(name, STR("X-Model-Runner-Retried"));
 }
 
 static int on_data(void *ctx, struct str piece)
@@ -85,6 +93,7 @@ static int attempt(const struct transfer *t, char **ret_message, bool *ret_again
     progress_stream_init(&a.stream, t->sink);
     struct http_call http = HTTP_CALL_INIT;
     http.on_headers = on_headers;
+    http.on_header = on_header;
     http.on_data = on_data;
     http.ctx = &a;
     http.cancel = interrupt_cancel();
@@ -103,13 +112,13 @@ static int attempt(const struct transfer *t, char **ret_message, bool *ret_again
         struct str text = str_trim(buf_str(&a.error_body));
         r = error_set(err, api_status_code(a.status), "%s %s failed with status %s: %.*s", pulling,
                       t->model, api_status_text(a.status, status), STR_ARG(text));
-        *ret_again = a.status == 502 || a.status == 504;
+        *ret_again = !a.retried && (a.status == 502 || a.status == 504);
     } else {
         r = progress_stream_end(&a.stream, err);
         if (r == 0)
             *ret_message = buf_take(&a.stream.message);
         else
-            *ret_again = progress_error_is_network(err->msg);
+            *ret_again = !(a.retried && a.stream.failed) && progress_error_is_network(err->msg);
     }
     http_result_release(&res);
     progress_stream_release(&a.stream);

@@ -104,7 +104,11 @@ static void respond_failure(struct http_request *r, const char *doing, const str
     } else if (err->code == ERR_NOT_FOUND) {
         text = xasprintf("Model not found: %s", err->msg);
     } else {
-        status = err->code == ERR_UNSUPPORTED ? 422 : err->code == ERR_IO ? 500 : status;
+        /* 503 would mean that this daemon is not there. */
+        status = err->code == ERR_UNSUPPORTED   ? 422
+                 : err->code == ERR_IO          ? 500
+                 : err->code == ERR_UNAVAILABLE ? 502
+                                                : status;
         text = xasprintf("error while %s model: %s", doing, err->msg);
     }
     http_respond_text(r, status, text);
@@ -140,6 +144,8 @@ static void transfer(struct daemon *d, struct progress_answer *a, transfer_fn fn
     char message[MODELS_MESSAGE_MAX] = "";
     const char *accept = http_request_header(a->r, "Accept");
     a->json = accept && strcmp(accept, "application/json") == 0;
+    /* Clients of old repeat a pull that failed by the network; here that has been done. */
+    http_respond_header(a->r, "X-Model-Runner-Retried", "true");
     struct http_cancel *cancel = http_cancel_new();
     http_request_on_cancel(a->r, fire, cancel);
     int r = fn(d->models, name, bearer, on_event, a, cancel, message, &err);
@@ -190,7 +196,9 @@ void respond_remote_model(struct daemon *d, struct http_request *r, const char *
     http_request_on_cancel(r, NULL, NULL);
     http_cancel_free(cancel);
     if (result < 0) {
-        int status = err.code == ERR_UNSUPPORTED ? 422 : errc_http_status(err.code);
+        int status = err.code == ERR_UNSUPPORTED   ? 422
+                     : err.code == ERR_UNAVAILABLE ? 502
+                                                   : errc_http_status(err.code);
         if (err.code == ERR_DENIED && strstr(err.msg, "UNAUTHORIZED"))
             status = 401;
         error_wrap(&err, "error while getting remote model");
