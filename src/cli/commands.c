@@ -71,6 +71,10 @@ static const struct command commands[] = {
                 "file's text, and\nimages named in it are sent along. MODEL may also be the path "
                 "of a GGUF file (./model.gguf), which\nis packaged into the local store first.\n",
      .opts = run_opts, .min_args = 1, .max_args = -1, .complete = COMPLETE_MODELS, .run = cmd_run},
+    {"search", .args = "[TERM]", .summary = "Search for models on Docker Hub and Hugging Face",
+     .details = "Environment: DOCKER_HUB_URL and HF_ENDPOINT name other servers to ask, HF_TOKEN is "
+                "sent to Hugging\nFace.\n",
+     .opts = search_opts, .max_args = 1, .run = cmd_search},
     {"show", .args = "MODEL", .summary = "Show information about a model", .opts = show_opts,
      .min_args = 1, .max_args = 1, .complete = COMPLETE_MODELS, .run = cmd_show},
     {"status", .summary = "Check whether the Model Runner is running", .opts = status_opts,
