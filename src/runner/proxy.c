@@ -13,7 +13,7 @@
 
 /* An engine that somebody killed so soon after the request was most likely dying before it: the
  * kernel still takes connections for a process that it is taking apart. */
-enum { WAS_DYING_MS = 1000 };
+enum { WAS_DYING_MS = 5000 };
 
 struct exchange {
     struct http_request *client;

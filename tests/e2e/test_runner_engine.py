@@ -48,7 +48,7 @@ class RunnerWithEngine(unittest.TestCase):
 
     @staticmethod
     def events(response):
-        return [json.loads(line[6:]) for line in response.read().decode().split("\n\n")
+        return [json.loads(line[6:]) for line in response.read().decode().split("\n")
                 if line.startswith("data: {")]
 
     def text_of(self, **members):

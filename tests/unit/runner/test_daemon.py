@@ -536,7 +536,8 @@ class Configure(Case):
         self.assertEqual(self.configure(model="m", **{"runtime-flags": ["-c", "99", "--temp", "0.2", "--seed", "-1",
                                                                         "--parallel=3", "-ngl", "99"]}).status, 202)
         argv = self.argv()
-        self.assertEqual(argv[argv.index("--ctx-size"):], ["--ctx-size", "99", "--parallel", "3"])
+        self.assertEqual(argv[argv.index("--ctx-size"):], ["--ctx-size", "99", "--temp", "0.2", "--seed",
+                                                               "-1", "--parallel", "3"])
         self.assertEqual(self.configure(model="m", **{"raw-runtime-flags": "--threads '2' --verbose",
                                                       "runtime-flags": []}).status, 202)
         self.assertIn("--threads", self.argv())

@@ -88,7 +88,8 @@ static void put_rest(struct store_partial *p, const struct blob *b)
     const struct store_range *have = store_partial_have(p, &n);
     struct store_range copy[16];
     assert_true(n <= ARRAY_LEN(copy));
-    memcpy(copy, have, n * sizeof(*have));
+    if (n)
+        memcpy(copy, have, n * sizeof(*have));
     size_t at = 0;
     for (size_t i = 0; i < n; i++) {
         put(p, b, at, copy[i].offset - at);
