@@ -220,6 +220,10 @@ static int put_manifest(struct push_job *job, struct registry_repo *repo,
 int registry_push(struct registry *r, const struct registry_push *p, struct http_cancel *cancel,
                   struct error *err)
 {
+    if (oci_reference_is_hugging_face(p->ref))
+        return error_set(err, ERR_UNSUPPORTED,
+                         "models cannot be pushed to Hugging Face; push to an OCI registry, or upload "
+                         "the files with Hugging Face's own tools");
     struct push_job job = {.r = r, .p = p, .stop = http_cancel_new(), .ended_fd = -1};
     pthread_mutex_init(&job.lock, NULL);
     job.told = xcalloc(p->n_blobs + 1, sizeof(*job.told));

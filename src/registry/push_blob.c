@@ -28,7 +28,7 @@
 
 enum {
     DEFAULT_PIECE = 64 << 20,
-    SMALLEST_PIECE = 1 << 20, /* that a refusal by size leads to */
+    MAX_SHRINK = 64, /* pieces that are refused by their size become so many times smaller */
     MAX_UPLOAD_REDIRECTS = 5,
     ASK_FIRST = 1 << 20, /* bodies from here on wait for "100 Continue" */
     FINISH_TIMEOUT_MS = 15 * 60 * 1000, /* registries hash a whole blob before they answer */
@@ -46,7 +46,8 @@ struct upload {
     char *location;     /* of the session; NULL = none */
     uint64_t confirmed; /* bytes the registry says it has */
     uint64_t most;      /* the largest that `confirmed` was */
-    uint64_t piece, min_piece;
+    uint64_t piece, least_piece;
+    uint64_t min_piece; /* the registry's word */
     bool whole;         /* the registry knows no PATCH */
     bool patched;       /* it accepted one */
     bool hash_refused;  /* once already */
@@ -259,7 +260,7 @@ static bool is_method_unknown(int status)
 static enum step shrink_piece(struct upload *u, uint64_t refused, const struct registry_response *res,
                               struct error *err)
 {
-    uint64_t least = MAX((uint64_t)SMALLEST_PIECE, u->min_piece);
+    uint64_t least = MAX(u->least_piece, u->min_piece);
     uint64_t smaller = MAX(refused / 4, least);
     if (u->whole || smaller >= refused) {
         registry_error(u->repo, res, u->doing, err);
@@ -482,6 +483,7 @@ int push__blob(struct push_job *job, struct registry_repo *repo, size_t blob, st
         .piece = job->p->piece_bytes ? job->p->piece_bytes : DEFAULT_PIECE,
         .retry_after_s = -1,
     };
+    u.least_piece = MAX(u.piece / MAX_SHRINK, (uint64_t)1);
     u.doing = xasprintf("upload of %s", u.blob->digest->text);
     enum registry_push_state state;
     int r = bring(&u, &state, err);

@@ -506,10 +506,35 @@ static void test_push__413_makes_pieces_smaller(void **state)
     world_start(&w, &(struct faults){.largest_body = 1000});
     CLEANUP_FREE char *large = long_text(3500);
     add_blob(&w, large);
-    w.push.piece_bytes = 5000; /* one request, which is refused; the smallest piece is larger */
+    w.push.piece_bytes = 5000; /* one request, which is refused */
+    assert_ok(world_push(&w, &err));
+    assert_true(has_blob(&w.reg, w.digests[0].text));
+    assert_int_equal(w.reg.bytes_in, 3500);
+    world_stop(&w);
+}
+
+static void test_push__413_for_any_size(void **state)
+{
+    (void)state;
+    struct world w;
+    struct error err = ERROR_INIT;
+    world_start(&w, &(struct faults){.largest_body = 1});
+    CLEANUP_FREE char *large = long_text(3500);
+    add_blob(&w, large);
     int r = world_push(&w, &err);
     assert_true(r < 0);
     assert_non_null(strstr(err.msg, "413"));
+    world_stop(&w);
+}
+
+static void test_push__hugging_face(void **state)
+{
+    (void)state;
+    struct world w;
+    struct error err = ERROR_INIT;
+    world_start(&w, &(struct faults){0});
+    assert_ok(oci_reference_parse(STR("hf.co/org/model"), NULL, &w.ref, &err));
+    assert_fails(world_push(&w, &err), ERR_UNSUPPORTED, "cannot be pushed to Hugging Face");
     world_stop(&w);
 }
 
@@ -628,6 +653,8 @@ int main(void)
         cmocka_unit_test(test_push__survives),
         cmocka_unit_test(test_push__fails),
         cmocka_unit_test(test_push__413_makes_pieces_smaller),
+        cmocka_unit_test(test_push__413_for_any_size),
+        cmocka_unit_test(test_push__hugging_face),
         cmocka_unit_test(test_push__mounts),
         cmocka_unit_test(test_push__location_elsewhere_gets_no_credentials),
         cmocka_unit_test(test_push__unreadable_blob),
