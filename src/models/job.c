@@ -329,7 +329,7 @@ static void add_note(struct job *j, enum models_event_kind kind, char *text)
 }
 
 /* A text of bounded length, without what could disturb a terminal. */
-static char *format_text(const char *fmt, va_list args)
+static char *ATTR_PRINTF(1, 0) format_text(const char *fmt, va_list args)
 {
     struct error text = ERROR_INIT;
     error_vset(&text, ERR_INTERNAL, fmt, args);
