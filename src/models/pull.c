@@ -160,17 +160,29 @@ static int store_model_of(struct pull *p, struct registry_repo *repo,
     return r;
 }
 
+/* Failures of the network have been tried again already; others may be those of a registry that
+ * does not answer HEAD well, and GET tells more of them. */
+static bool is_final(int r)
+{
+    return r == -ERR_UNAVAILABLE || r == -ERR_TIMEOUT || r == -ERR_BUSY || r == -ERR_IO ||
+           r == -ERR_CANCELED;
+}
+
 static int pull_from(struct pull *p, struct registry_repo *repo, struct error *err)
 {
     struct oci_digest id;
+    struct error why = ERROR_INIT;
     /* Asking for the digest alone is cheap, also by the registries' way of counting. */
-    if (registry_resolve_digest(repo, NULL, job_cancel(p->j), &id, NULL) == 0) {
-        int r = use_stored(p, &id, err);
+    int r = registry_resolve_digest(repo, NULL, job_cancel(p->j), &id, &why);
+    if (is_final(r))
+        return error_copy(err, &why);
+    if (r == 0) {
+        r = use_stored(p, &id, err);
         if (r != 0)
             return r < 0 ? r : 0;
     }
     struct registry_manifest got = {0};
-    int r = registry_resolve(repo, NULL, job_cancel(p->j), &got, err);
+    r = registry_resolve(repo, NULL, job_cancel(p->j), &got, err);
     if (r == 0)
         r = use_stored(p, &got.digest, err);
     if (r == 0)

@@ -503,6 +503,9 @@ static int publish(struct store_partial *p, struct error *err)
         return error_errno(err, e, "cannot name blob %s in the model store", p->digest.text);
     }
     unlinkat(dir, p->state_name, 0);
+    char damaged[96]; /* an earlier one that had gone bad */
+    snprintf(damaged, sizeof(damaged), "%s%s", oci_digest_hex(&p->digest), STORE_DAMAGED);
+    unlinkat(dir, damaged, 0);
     struct stat st;
     if (fstat(p->fd, &st) == 0)
         store__set_checked(p->s, &p->digest, &st);
