@@ -127,7 +127,7 @@ static int get(struct registry_repo *site, const char *path, const char *reposit
 
 int hf_explain(const struct hf_model *m, struct error *err)
 {
-    if (!is_unauthorized(err))
+    if (!is_unauthorized(err) || !m->repository)
         return -(int)err->code;
     CLEANUP_FREE char *name = xasprintf("hf.co/%s", m->repository);
     return denied(name, m->page, m->gated, m->has_token, err);

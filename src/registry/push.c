@@ -77,8 +77,9 @@ static int open_repo(const struct push_job *job, struct registry_repo **ret, str
         bool known = !from || strcmp(from, p->ref->repository) == 0;
         for (size_t k = 0; k < i && !known; k++)
             known = p->blobs[k].mount_from && strcmp(p->blobs[k].mount_from, from) == 0;
+        /* Where it is not possible, the blob is uploaded. */
         if (!known)
-            r = registry_repo_add_scope(repo, from, err);
+            registry_repo_add_scope(repo, from, NULL);
     }
     if (r < 0) {
         registry_repo_close(repo);
