@@ -117,6 +117,10 @@ static void *clean_store(void *models)
 {
     struct error err = ERROR_INIT;
     uint64_t freed;
+    /* What is read here once is not read any more when the first client asks for it. */
+    struct model_list list;
+    if (models_list(models, &list, NULL) == 0)
+        model_list_release(&list);
     int r = models_prune(models, LEFTOVER_AGE_S, &freed, &err);
     if (r < 0)
         log_debug("old leftovers stay in the store: %s", err.msg);
