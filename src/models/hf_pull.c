@@ -223,8 +223,8 @@ static int make_manifest(struct hf *h, struct buf *out, struct error *err)
     if (r < 0)
         return r;
     struct oci_manifest man = {0};
-    oci_manifest_set_config(&man, h->model.gguf ? OCI_TYPE_CONFIG_V01 : OCI_TYPE_CONFIG_V02, &config,
-                            config_size);
+    oci_manifest_set_config(&man, h->model.gguf ? OCI_TYPE_CONFIG_V01 : OCI_TYPE_CONFIG_V02,
+                            &config, config_size);
     for (size_t i = 0; i < h->model.n_files; i++) {
         const struct hf_file *f = &h->model.files[i];
         annotate(h, f, date,

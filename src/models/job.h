@@ -40,8 +40,9 @@ struct http_cancel *job_cancel(struct job *j);
 void job_note(struct job *j, const char *fmt, ...) ATTR_PRINTF(2, 3);
 void job_warn(struct job *j, const char *fmt, ...) ATTR_PRINTF(2, 3);
 void job_total(struct job *j, uint64_t bytes);
-size_t job_add_layer(struct job *j, const char *id, uint64_t size); /* the one of this id if known */
-void job_layer(struct job *j, size_t layer, uint64_t current);      /* never goes back */
+size_t job_add_layer(struct job *j, const char *id,
+                     uint64_t size);                           /* the one of this id if known */
+void job_layer(struct job *j, size_t layer, uint64_t current); /* never goes back */
 void job_done(struct job *j, const char *fmt, ...) ATTR_PRINTF(2, 3); /* its last words */
 
 /* Waits for one of the slots for pulls; ERR_CANCELED. */

@@ -194,7 +194,8 @@ static int pull_from(struct pull *p, struct registry_repo *repo, struct error *e
 static int pull_oci(struct pull *p, struct error *err)
 {
     struct registry_repo *repo = NULL;
-    int r = registry_repo_open(p->m->registry, &p->ref, REGISTRY_PULL, job_bearer(p->j), &repo, err);
+    int r =
+        registry_repo_open(p->m->registry, &p->ref, REGISTRY_PULL, job_bearer(p->j), &repo, err);
     if (r == 0)
         r = pull_from(p, repo, err);
     registry_repo_close(repo);

@@ -37,13 +37,13 @@ struct store_partial {
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct ranges written;    /* guarded by: lock */
-    struct ranges synced;     /* guarded by: lock; part of `written` */
-    uint64_t unsaved;         /* guarded by: lock; written since the ranges file was replaced */
-    uint64_t unsynced;        /* guarded by: lock; written since the last sync began */
-    uint64_t hashed;          /* guarded by: lock */
-    bool stop;                /* guarded by: lock */
-    bool thread_done;         /* guarded by: lock */
+    struct ranges written;     /* guarded by: lock */
+    struct ranges synced;      /* guarded by: lock; part of `written` */
+    uint64_t unsaved;          /* guarded by: lock; written since the ranges file was replaced */
+    uint64_t unsynced;         /* guarded by: lock; written since the last sync began */
+    uint64_t hashed;           /* guarded by: lock */
+    bool stop;                 /* guarded by: lock */
+    bool thread_done;          /* guarded by: lock */
     struct error thread_error; /* guarded by: lock; code 0 = none */
     bool has_thread;
     pthread_t thread;
@@ -145,8 +145,8 @@ static bool parse_state(struct str text, uint64_t size, const char *boot, struct
 }
 
 /* Reads what is there; an absent or damaged ranges file means: nothing. */
-static void load_state(int dir, const char *name, uint64_t size, uint64_t on_disk,
-                       const char *boot, struct ranges *written, struct ranges *synced)
+static void load_state(int dir, const char *name, uint64_t size, uint64_t on_disk, const char *boot,
+                       struct ranges *written, struct ranges *synced)
 {
     CLEANUP_BUF struct buf text = BUF_INIT(STATE_MAX_BYTES);
     if (store__read_at(dir, name, name, &text, NULL) < 0 ||
@@ -479,8 +479,9 @@ static int check_digest(struct store_partial *p, struct error *err)
         return 0;
     remove_files(p);
     p->written.n = 0;
-    return error_set(err, ERR_CORRUPT, "blob digest mismatch for \"%s\": expected %s, got sha256:%s",
-                     p->digest.text, p->digest.text, hex);
+    return error_set(err, ERR_CORRUPT,
+                     "blob digest mismatch for \"%s\": expected %s, got sha256:%s", p->digest.text,
+                     p->digest.text, hex);
 }
 
 /* The final name, and a second one that holds the blob for the transaction. Where the file system

@@ -28,7 +28,7 @@ struct world {
     char *layer;
     size_t layer_len;
     struct buf config, manifest;
-    char name[96]; /* "127.0.0.1:PORT/acme/m:v1" */
+    char name[96];             /* "127.0.0.1:PORT/acme/m:v1" */
     atomic_uint slice_ms;      /* a pause before each slice of the layer */
     atomic_ullong layer_bytes; /* sent */
 };

@@ -401,7 +401,8 @@ static void test_ranges__random(void **state)
         assert_int_equal(ranges_total(&r), total);
         assert_int_equal(ranges_prefix(&r), prefix);
         for (size_t i = 0; i < r.n; i++) {
-            assert_true(i == 0 || r.items[i].offset > r.items[i - 1].offset + r.items[i - 1].length);
+            assert_true(i == 0 ||
+                        r.items[i].offset > r.items[i - 1].offset + r.items[i - 1].length);
             for (uint64_t k = 0; k < r.items[i].length; k++)
                 assert_true(map[r.items[i].offset + k]);
         }
