@@ -77,6 +77,33 @@ int buf_push(struct buf *b, char c)
     return buf_append_bytes(b, &c, 1);
 }
 
+int buf_append_html(struct buf *b, struct str s)
+{
+    for (size_t i = 0; i < s.len && !b->failed; i++) {
+        switch (s.ptr[i]) {
+        case '&':
+            buf_append_c(b, "&amp;");
+            break;
+        case '<':
+            buf_append_c(b, "&lt;");
+            break;
+        case '>':
+            buf_append_c(b, "&gt;");
+            break;
+        case '\'':
+            buf_append_c(b, "&#39;");
+            break;
+        case '"':
+            buf_append_c(b, "&#34;");
+            break;
+        default:
+            buf_push(b, s.ptr[i]);
+            break;
+        }
+    }
+    return -(int)b->failed;
+}
+
 int buf_vprintf(struct buf *b, const char *fmt, va_list args)
 {
     va_list again;

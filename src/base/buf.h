@@ -48,6 +48,9 @@ int buf_push(struct buf *b, char c);
 int buf_printf(struct buf *b, const char *fmt, ...) ATTR_PRINTF(2, 3);
 int buf_vprintf(struct buf *b, const char *fmt, va_list args) ATTR_PRINTF(2, 0);
 
+/* Text for HTML: & < > ' " become &amp; &lt; &gt; &#39; &#34;. */
+int buf_append_html(struct buf *b, struct str s);
+
 /* Makes room for n more bytes and returns where they go (NULL on failure); add what was written
  * with buf_added(). */
 char *buf_reserve(struct buf *b, size_t n);

@@ -31,31 +31,6 @@ static void begin(struct progress_answer *a)
     http_stream_begin(a->r, 200, a->json ? "application/json" : "text/plain");
 }
 
-static void escape_html(struct str s, struct buf *out)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        switch (s.ptr[i]) {
-        case '"':
-            buf_append_c(out, "&#34;");
-            break;
-        case '\'':
-            buf_append_c(out, "&#39;");
-            break;
-        case '<':
-            buf_append_c(out, "&lt;");
-            break;
-        case '>':
-            buf_append_c(out, "&gt;");
-            break;
-        case '&':
-            buf_append_c(out, "&amp;");
-            break;
-        default:
-            buf_push(out, s.ptr[i]);
-        }
-    }
-}
-
 static void send_line(struct progress_answer *a, const char *type, const char *message,
                       const struct models_event *ev)
 {
@@ -70,7 +45,7 @@ static void send_line(struct progress_answer *a, const char *type, const char *m
                (unsigned long long)ev->layer_size, (unsigned long long)ev->layer_current, a->mode);
     struct buf *out = &line;
     if (!a->json) {
-        escape_html(buf_str(&line), &escaped);
+        buf_append_html(&escaped, buf_str(&line));
         out = &escaped;
     }
     buf_push(out, '\n');
@@ -137,8 +112,8 @@ typedef int (*transfer_fn)(struct models *m, const char *name, const char *beare
                            models_event_fn fn, void *ctx, struct http_cancel *cancel,
                            char ret_message[MODELS_MESSAGE_MAX], struct error *err);
 
-static void transfer(struct daemon *d, struct progress_answer *a, transfer_fn fn,
-                     const char *name, const char *bearer, const char *doing)
+static void transfer(struct daemon *d, struct progress_answer *a, transfer_fn fn, const char *name,
+                     const char *bearer, const char *doing)
 {
     struct error err = ERROR_INIT;
     char message[MODELS_MESSAGE_MAX] = "";

@@ -330,7 +330,7 @@ static struct value call_markup_method(struct render *r, const struct vfunction 
         if (pos[i].type != V_STR || pos[i].s->markup)
             continue;
         CLEANUP_BUF struct buf b = render_buf();
-        append_escaped(pos[i].s->s, &b);
+        buf_append_html(&b, pos[i].s->s);
         pos[i] = value_str_buf(r, &b);
     }
     struct args escaped = *args;

@@ -209,36 +209,10 @@ static struct value filter_wordcount(struct render *r, const struct call *c)
 
 /* ---- markup ---- */
 
-void append_escaped(struct str s, struct buf *out)
-{
-    for (size_t i = 0; i < s.len && !out->failed; i++) {
-        switch (s.ptr[i]) {
-        case '&':
-            buf_append_c(out, "&amp;");
-            break;
-        case '<':
-            buf_append_c(out, "&lt;");
-            break;
-        case '>':
-            buf_append_c(out, "&gt;");
-            break;
-        case '\'':
-            buf_append_c(out, "&#39;");
-            break;
-        case '"':
-            buf_append_c(out, "&#34;");
-            break;
-        default:
-            buf_push(out, s.ptr[i]);
-            break;
-        }
-    }
-}
-
 static struct value filter_forceescape(struct render *r, const struct call *c)
 {
     CLEANUP_BUF struct buf b = render_buf();
-    append_escaped(self_text(r, c), &b);
+    buf_append_html(&b, self_text(r, c));
     return value_markup(r, value_str_buf(r, &b));
 }
 
@@ -346,9 +320,12 @@ static struct value filter_xmlattr(struct render *r, const struct call *c)
                                    STR_ARG(key.s->s));
         if (b.len > 0 || arg_bool(c, 0, true))
             buf_push(&b, ' ');
-        append_escaped(key.s->s, &b);
+        buf_append_html(&b, key.s->s);
         buf_append_c(&b, "=\"");
-        text.s->markup ? (void)buf_append(&b, text.s->s) : append_escaped(text.s->s, &b);
+        if (text.s->markup)
+            buf_append(&b, text.s->s);
+        else
+            buf_append_html(&b, text.s->s);
         buf_push(&b, '"');
     }
     return value_str_buf(r, &b);

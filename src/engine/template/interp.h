@@ -165,9 +165,6 @@ struct json_style {
 bool json_append(struct render *r, struct value v, const struct json_style *style, int level,
                  struct buf *out);
 
-/* Markup's escape(): & < > ' " */
-void append_escaped(struct str s, struct buf *out);
-
 /* sorted(list, reverse), in place and stable, by `key` of each item; see filters_seq.c. */
 typedef struct value (*sort_key_fn)(struct render *r, struct value item, const void *arg);
 bool sort_list(struct render *r, struct vlist *l, sort_key_fn key, const void *arg, bool reverse);

@@ -174,7 +174,7 @@ static struct value escaped(struct render *r, struct value s)
     if (s.s->markup)
         return s;
     CLEANUP_BUF struct buf b = render_buf();
-    append_escaped(s.s->s, &b);
+    buf_append_html(&b, s.s->s);
     return value_str_buf(r, &b);
 }
 

@@ -353,7 +353,7 @@ static bool percent_text(struct percent *p, struct value v, struct spec *s)
     s->fill = ' ';
     if (p->markup && !(v.type == V_STR && v.s->markup)) {
         CLEANUP_BUF struct buf e = render_buf();
-        append_escaped(buf_str(&b), &e);
+        buf_append_html(&e, buf_str(&b));
         append_text(buf_str(&e), s, '>', p->out);
     } else {
         append_text(buf_str(&b), s, '>', p->out);

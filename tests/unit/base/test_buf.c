@@ -39,6 +39,17 @@ static void test_buf__printf_and_consume(void **state)
     assert_int_equal(b.len, 0);
 }
 
+static void test_buf__html(void **state)
+{
+    (void)state;
+    CLEANUP_BUF struct buf b = BUF_INIT(64);
+    assert_int_equal(buf_append_html(&b, STR("<a b='c' d=\"e\">&")), 0);
+    assert_str(buf_str(&b), "&lt;a b=&#39;c&#39; d=&#34;e&#34;&gt;&amp;");
+    struct buf small = BUF_INIT(5);
+    assert_int_equal(buf_append_html(&small, STR("<<")), -ERR_TOO_LARGE);
+    buf_release(&small);
+}
+
 static void test_buf__take(void **state)
 {
     (void)state;
@@ -58,6 +69,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_buf__grows_to_its_maximum),
         cmocka_unit_test(test_buf__printf_and_consume),
+        cmocka_unit_test(test_buf__html),
         cmocka_unit_test(test_buf__take),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
