@@ -77,8 +77,13 @@ static void print_table(const struct search_results *r)
         bytes_text(h->size, size);
         count_text(h->downloads, downloads);
         count_text(h->stars, stars);
-        const char *const cells[] = {h->name,   description, h->backend, size,
-                                     downloads, stars,       search_source_name(h->source)};
+        const char *const cells[] = {h->name,
+                                     description,
+                                     h->backend,
+                                     size,
+                                     downloads,
+                                     stars,
+                                     search_source_name(h->source)};
         table_row(&t, cells);
     }
     table_print(&t, stdout);

@@ -32,8 +32,8 @@ int search_sources_parse(const char *text, bool ret[SEARCH_SOURCES], struct erro
     static const struct {
         const char *name;
         bool hub, hf;
-    } names[] = {{"", true, true},         {"all", true, true}, {"dockerhub", true, false},
-                 {"docker", true, false},  {"hub", true, false}, {"huggingface", false, true},
+    } names[] = {{"", true, true},        {"all", true, true},  {"dockerhub", true, false},
+                 {"docker", true, false}, {"hub", true, false}, {"huggingface", false, true},
                  {"hf", false, true}};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (str_eq_nocase(str_from(text), str_from(names[i].name))) {
@@ -178,9 +178,9 @@ int search_read_hub(struct str json, const char *term, size_t limit, struct sear
 /* "text-generation, llama, qwen2": the task and the families its tags name. */
 static char *hf_description(const struct json *model)
 {
-    static const char *const families[] = {"llama",  "qwen", "mistral", "mixtral", "gemma",
-                                           "phi",    "deepseek", "gpt", "falcon",  "granite",
-                                           "smollm", "bert", "glm",     "command", "stable-diffusion"};
+    static const char *const families[] = {
+        "llama",  "qwen",    "mistral", "mixtral", "gemma", "phi",     "deepseek",        "gpt",
+        "falcon", "granite", "smollm",  "bert",    "glm",   "command", "stable-diffusion"};
     enum { MOST = 3 };
     CLEANUP_BUF struct buf out = BUF_INIT(1024);
     buf_append(&out, js_get_str(model, "pipeline_tag"));
@@ -276,8 +276,9 @@ static int get(enum search_source s, const char *path, struct buf *ret, struct e
     struct http_result res = {0};
     int r = http_perform(&call, &res, err);
     if (r == 0 && res.status != 200)
-        r = error_set(err, errc_from_http_status(res.status) ? errc_from_http_status(res.status)
-                                                             : ERR_UNAVAILABLE,
+        r = error_set(err,
+                      errc_from_http_status(res.status) ? errc_from_http_status(res.status)
+                                                        : ERR_UNAVAILABLE,
                       "%.*s answered %d%s", STR_ARG(base), res.status,
                       res.status == 429 ? ", too many requests; try again later" : "");
     if (r == 0) {
@@ -291,8 +292,8 @@ static int get(enum search_source s, const char *path, struct buf *ret, struct e
 static int ask_hub(struct query *q)
 {
     size_t page_size = q->term && *q->term ? HUB_PAGE : MIN(q->limit, (size_t)HUB_PAGE);
-    CLEANUP_FREE char *path = xasprintf("/v2/repositories/ai/?ordering=pull_count&page_size=%zu",
-                                        page_size);
+    CLEANUP_FREE char *path =
+        xasprintf("/v2/repositories/ai/?ordering=pull_count&page_size=%zu", page_size);
     int r = 0;
     for (unsigned page = 0; r == 0 && path && page < MAX_PAGES; page++) {
         struct buf body = {0};

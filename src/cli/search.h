@@ -19,12 +19,12 @@
 enum search_source { SEARCH_HUB, SEARCH_HF, SEARCH_SOURCES };
 
 struct search_hit {
-    char *name;        /* as pull takes it: "ai/smollm2", "hf.co/Org/Repo" */
+    char *name; /* as pull takes it: "ai/smollm2", "hf.co/Org/Repo" */
     char *description;
-    char *updated;     /* RFC 3339, "" = not told */
-    char *backend;     /* "llama.cpp", "vllm", "diffusers", "llama.cpp, vllm", "unknown" */
+    char *updated; /* RFC 3339, "" = not told */
+    char *backend; /* "llama.cpp", "vllm", "diffusers", "llama.cpp, vllm", "unknown" */
     int64_t downloads, stars;
-    int64_t size;      /* bytes of the whole repository; 0 = not told */
+    int64_t size; /* bytes of the whole repository; 0 = not told */
     enum search_source source;
 };
 
@@ -38,9 +38,9 @@ int search_sources_parse(const char *text, bool ret[SEARCH_SOURCES], struct erro
 
 const char *search_source_name(enum search_source s); /* "Docker Hub" */
 
-/* term: NULL or "" = everything. Asks the sources side by side; failed[s] tells what went wrong with
- * one. At most `limit` hits, of which each source gets its share when both have plenty. Fails only
- * when all that were asked did. */
+/* term: NULL or "" = everything. Asks the sources side by side; failed[s] tells what went wrong
+ * with one. At most `limit` hits, of which each source gets its share when both have plenty. Fails
+ * only when all that were asked did. */
 int search_run(const char *term, size_t limit, const bool sources[SEARCH_SOURCES],
                struct search_results *ret, struct error failed[SEARCH_SOURCES], struct error *err);
 void search_results_release(struct search_results *r);

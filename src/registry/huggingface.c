@@ -7,8 +7,8 @@
  *     GET {base}/api/models/ORG/REPO/revision/main               date, gated or not
  *     GET {base}/ORG/REPO/resolve/main/PATH                      a file, often by a redirect
  *
- * The next page comes from a Link header. Mirrors pass on one that names Hugging Face itself, so only
- * its path and query are used: listings never leave the base. */
+ * The next page comes from a Link header. Mirrors pass on one that names Hugging Face itself, so
+ * only its path and query are used: listings never leave the base. */
 #include "registry/huggingface.h"
 
 #include <stdio.h>
@@ -50,15 +50,19 @@ static void note_error_code(void *ctx, struct str name, struct str value)
 static int denied(const char *name, const char *page, bool gated, bool has_token, struct error *err)
 {
     if (gated)
-        return error_set(err, ERR_DENIED,
-                         "UNAUTHORIZED - Authentication required for this model: %s is gated; accept "
-                         "its terms at %s and %s", name, page,
-                         has_token ? "use a token (HF_TOKEN) of the account that did"
-                                   : "set HF_TOKEN to a token of that account");
+        return error_set(
+            err, ERR_DENIED,
+            "UNAUTHORIZED - Authentication required for this model: %s is gated; accept "
+            "its terms at %s and %s",
+            name, page,
+            has_token ? "use a token (HF_TOKEN) of the account that did"
+                      : "set HF_TOKEN to a token of that account");
     if (has_token)
-        return error_set(err, ERR_DENIED,
-                         "UNAUTHORIZED - Authentication required for this model: %s does not exist, "
-                         "or the token (HF_TOKEN) is not valid or has no access to it", name);
+        return error_set(
+            err, ERR_DENIED,
+            "UNAUTHORIZED - Authentication required for this model: %s does not exist, "
+            "or the token (HF_TOKEN) is not valid or has no access to it",
+            name);
     return error_set(err, ERR_DENIED,
                      "UNAUTHORIZED - Authentication required for this model: %s does not exist, or "
                      "is private; check the name, or set HF_TOKEN to a token that has access",
@@ -83,7 +87,8 @@ static int explain_failure(const struct registry_repo *site, const struct failur
                              "MANIFEST_UNKNOWN - Model not found: %s has changed meanwhile (%s)",
                              name, doing);
         return error_set(err, ERR_NOT_FOUND,
-                         "MANIFEST_UNKNOWN - Model not found: there is no %s; check the name", page);
+                         "MANIFEST_UNKNOWN - Model not found: there is no %s; check the name",
+                         page);
     case 429:
         return error_set(err, ERR_BUSY, "TOOMANYREQUESTS - %s asks to come back later (%s)%s",
                          registry_repo_host(site), doing,
@@ -107,8 +112,11 @@ static int get(struct registry_repo *site, const char *path, const char *reposit
 {
     struct failure f = {0};
     struct error failed = ERROR_INIT;
-    struct registry_request req = {.path = path, .on_header = note_error_code, .ctx = &f,
-                                   .max_body = max_body, .idempotent = true};
+    struct registry_request req = {.path = path,
+                                   .on_header = note_error_code,
+                                   .ctx = &f,
+                                   .max_body = max_body,
+                                   .idempotent = true};
     struct registry_response res = {0};
     int r = registry_request(site, &req, cancel, &res, &failed);
     if (r < 0) {
@@ -153,8 +161,8 @@ static int list_tree(struct registry_repo *site, const char *repository, const c
     while (path) {
         ++*pages;
         struct registry_response res = {0};
-        int r = get(site, path, repository, "listing of the files", MAX_PAGE_BYTES, cancel, &res,
-                    err);
+        int r =
+            get(site, path, repository, "listing of the files", MAX_PAGE_BYTES, cancel, &res, err);
         if (r < 0)
             return r;
         r = hf_listing_add(l, buf_str(&res.body), dirs, err);
@@ -166,12 +174,14 @@ static int list_tree(struct registry_repo *site, const char *repository, const c
         free(path);
         path = next;
         if (circular || (next && *pages >= MAX_PAGES))
-            return error_set(err, ERR_TOO_LARGE, "the listing of hf.co/%s does not end", repository);
+            return error_set(err, ERR_TOO_LARGE, "the listing of hf.co/%s does not end",
+                             repository);
     }
     return 0;
 }
 
-/* Everything in the repository. A mirror that lists one level at a time is asked for each folder. */
+/* Everything in the repository. A mirror that lists one level at a time is asked for each folder.
+ */
 static int list_all(struct registry_repo *site, const char *repository, struct http_cancel *cancel,
                     struct hf_listing *l, struct error *err)
 {
@@ -234,9 +244,11 @@ static int ask_about(struct registry_repo *site, struct hf_model *m, struct http
 static int add_file(struct hf_model *m, const struct hf_entry *e, struct error *err)
 {
     if (!e->has_sha256 && e->size > HF_MAX_SMALL)
-        return error_set(err, ERR_UNSUPPORTED,
-                         "hf.co/%s: the listing tells no SHA-256 for '%s', so its %llu bytes cannot "
-                         "be checked", m->repository, e->path, (unsigned long long)e->size);
+        return error_set(
+            err, ERR_UNSUPPORTED,
+            "hf.co/%s: the listing tells no SHA-256 for '%s', so its %llu bytes cannot "
+            "be checked",
+            m->repository, e->path, (unsigned long long)e->size);
     if (add_overflows(m->total_bytes, e->size, &m->total_bytes) || m->total_bytes > INT64_MAX)
         return error_set(err, ERR_CORRUPT, "hf.co/%s: the sizes of its files are impossible",
                          m->repository);
@@ -274,13 +286,15 @@ int hf_resolve(struct registry_repo *site, const struct oci_reference *ref,
 {
     CLEANUP_FREE char *name = xasprintf("hf.co/%s", ref->typed_repository);
     if (*ref->digest.text)
-        return error_set(err, ERR_INVALID,
-                         "%s@%s: Hugging Face knows no models by digest; give a quantisation as the "
-                         "tag", name, ref->digest.text);
-    struct hf_model m = {.repository = xstrdup(ref->typed_repository),
-                         .page = xasprintf("%s/%s", registry_hf_endpoint(site->r),
-                                           ref->typed_repository),
-                         .has_token = site->bearer != NULL};
+        return error_set(
+            err, ERR_INVALID,
+            "%s@%s: Hugging Face knows no models by digest; give a quantisation as the "
+            "tag",
+            name, ref->digest.text);
+    struct hf_model m = {
+        .repository = xstrdup(ref->typed_repository),
+        .page = xasprintf("%s/%s", registry_hf_endpoint(site->r), ref->typed_repository),
+        .has_token = site->bearer != NULL};
     struct hf_listing l = {0};
     struct hf_choice c = {0};
     int r = list_all(site, m.repository, cancel, &l, err);

@@ -37,9 +37,9 @@
 #include "registry/registry.h"
 
 enum {
-    HF_MAX_FILES = 100000,      /* of one listing */
+    HF_MAX_FILES = 100000, /* of one listing */
     HF_MAX_PATH = 1024,
-    HF_MAX_SMALL = 16 << 20,    /* bytes of a file without a SHA-256 */
+    HF_MAX_SMALL = 16 << 20, /* bytes of a file without a SHA-256 */
     HF_QUANTIZATION_MAX = 64,
 };
 
@@ -54,16 +54,16 @@ struct hf_file {
 };
 
 struct hf_model {
-    char *repository;     /* "Org/Repo" as typed */
-    char *page;           /* "https://huggingface.co/Org/Repo" */
-    bool gguf;            /* else safetensors */
+    char *repository;                       /* "Org/Repo" as typed */
+    char *page;                             /* "https://huggingface.co/Org/Repo" */
+    bool gguf;                              /* else safetensors */
     char quantization[HF_QUANTIZATION_MAX]; /* as the file's name says, upper case; "" if nothing */
     struct hf_file *files; /* weights by path (shards in order), projector, template, others */
     size_t n_files;
     uint64_t total_bytes;
     int64_t last_modified; /* seconds since 1970, the date for the artifact; 0 = not told */
-    bool gated;     /* its owner lets in by name only */
-    bool has_token; /* we showed one */
+    bool gated;            /* its owner lets in by name only */
+    bool has_token;        /* we showed one */
 };
 
 /* bearer: of the request; NULL or "" = the registry's HF_TOKEN, if it has one. */
@@ -74,8 +74,8 @@ int hf_resolve(struct registry_repo *site, const struct oci_reference *ref,
                struct http_cancel *cancel, struct hf_model *ret, struct error *err);
 void hf_model_release(struct hf_model *m); /* a zeroed one is fine */
 
-/* Appends a file without has_sha256 (or any other of at most HF_MAX_SMALL bytes) to out; its size and
- * its hash are checked. */
+/* Appends a file without has_sha256 (or any other of at most HF_MAX_SMALL bytes) to out; its size
+ * and its hash are checked. */
 int hf_fetch_small(struct registry_repo *site, const struct hf_file *file,
                    struct http_cancel *cancel, struct buf *out, struct error *err);
 

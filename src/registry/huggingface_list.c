@@ -5,7 +5,8 @@
  *     [{"type": "file", "path": "a/m.gguf", "size": 7, "oid": "<sha1>",
  *       "lfs": {"oid": "<sha256>", "size": 7, …}}, {"type": "directory", "path": "a"}, …]
  *
- * Every path is checked here; an entry with one that could lead out of a folder ends the listing. */
+ * Every path is checked here; an entry with one that could lead out of a folder ends the listing.
+ */
 #include <stdlib.h>
 #include <string.h>
 

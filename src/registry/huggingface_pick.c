@@ -2,9 +2,9 @@
  *
  * The choice of files from a listing, by their names alone.
  *
- * GGUF files come in groups: a file by itself, or the shards "NAME-00001-of-00003.gguf". A group has
- * a quantisation label, found by its form, so that "Q4_K" is known to be another word than the start
- * of "Q4_K_M":
+ * GGUF files come in groups: a file by itself, or the shards "NAME-00001-of-00003.gguf". A group
+ * has a quantisation label, found by its form, so that "Q4_K" is known to be another word than the
+ * start of "Q4_K_M":
  *
  *     label  = ["UD-"] (("Q" | "IQ" | "TQ") digits {"_" part} | "BF16" | "F16" | "MXFP4" …)
  *     part   = digits | K | S | M | L | XS | XXS | XL | NL | …
@@ -19,10 +19,10 @@
 #include "registry/huggingface_internal.h"
 
 struct group {
-    struct str stem;    /* path without ".gguf" and the shard's number */
-    struct str label;   /* in the stem; {NULL, 0} = none */
-    size_t first, n;    /* of the sorted files */
-    unsigned shards;    /* that there should be; 0 = no set */
+    struct str stem;  /* path without ".gguf" and the shard's number */
+    struct str label; /* in the stem; {NULL, 0} = none */
+    size_t first, n;  /* of the sorted files */
+    unsigned shards;  /* that there should be; 0 = no set */
 };
 
 /* One weight file. */
@@ -90,8 +90,9 @@ static size_t word_at(struct str s)
 
 static bool is_part(struct str s)
 {
-    static const char *const parts[] = {"K",  "S",  "M",  "L",  "XS", "XXS", "XXXS", "XL", "XXL", "NL",
-                                        "P",  "KS", "KL", "KT", "KV", "KSS", "R4",   "R8", "MOE"};
+    static const char *const parts[] = {"K",  "S",   "M",  "L",  "XS", "XXS", "XXXS",
+                                        "XL", "XXL", "NL", "P",  "KS", "KL",  "KT",
+                                        "KV", "KSS", "R4", "R8", "MOE"};
     if (digits_at(s) == s.len)
         return s.len > 0 && s.len <= 2;
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
@@ -104,9 +105,8 @@ static bool is_part(struct str s)
 /* The first word of a label. */
 static bool is_label_word(struct str s)
 {
-    static const char *const whole[] = {"BF16", "F16",   "F32",   "F64",  "FP16",
-                                        "FP32", "MXFP4", "NVFP4", "FP8",  "MXFP6",
-                                        "INT8", "INT4",  "F8",    "MXFP8"};
+    static const char *const whole[] = {"BF16",  "F16", "F32",   "F64",  "FP16", "FP32", "MXFP4",
+                                        "NVFP4", "FP8", "MXFP6", "INT8", "INT4", "F8",   "MXFP8"};
     for (size_t i = 0; i < ARRAY_LEN(whole); i++) {
         if (str_eq_nocase(s, str_from(whole[i])))
             return true;
@@ -256,8 +256,11 @@ static size_t make_groups(const struct weight *weights, size_t n, struct group *
             last->n++;
             continue;
         }
-        ret[n_groups++] = (struct group){.stem = w->stem, .label = hf_quantization_of(w->stem),
-                                         .first = i, .n = 1, .shards = w->shards};
+        ret[n_groups++] = (struct group){.stem = w->stem,
+                                         .label = hf_quantization_of(w->stem),
+                                         .first = i,
+                                         .n = 1,
+                                         .shards = w->shards};
     }
     return n_groups;
 }
@@ -484,8 +487,8 @@ static const struct group *first_by_path(const struct weight *weights, const str
 }
 
 static int choose_gguf(const struct hf_listing *l, const struct weight *weights,
-                       const struct group *groups, size_t n_groups, struct str tag, const char *name,
-                       struct hf_choice *c, struct error *err)
+                       const struct group *groups, size_t n_groups, struct str tag,
+                       const char *name, struct hf_choice *c, struct error *err)
 {
     const struct group *g = NULL;
     if (!is_default_tag(tag.ptr)) {
@@ -518,7 +521,8 @@ static int choose_safetensors(const struct hf_listing *l, const struct group *gr
     if (!is_default_tag(tag.ptr))
         return error_set(err, ERR_NOT_FOUND,
                          "%s has no '%.*s': it has safetensors files, which come without "
-                         "quantisations; leave the tag out", name, STR_ARG(tag));
+                         "quantisations; leave the tag out",
+                         name, STR_ARG(tag));
     for (size_t i = 0; i < n_groups; i++) {
         int r = check_shards(&groups[i], name, err);
         if (r < 0)
@@ -527,8 +531,8 @@ static int choose_safetensors(const struct hf_listing *l, const struct group *gr
     for (int weights = 1; weights >= 0; weights--) {
         for (size_t i = 0; i < l->n; i++) {
             enum oci_layer_kind kind = oci_file_kind(str_from(l->entries[i].path));
-            bool other = kind == OCI_LAYER_FILE || kind == OCI_LAYER_TEMPLATE ||
-                         kind == OCI_LAYER_DOC;
+            bool other =
+                kind == OCI_LAYER_FILE || kind == OCI_LAYER_TEMPLATE || kind == OCI_LAYER_DOC;
             if (weights ? kind == OCI_LAYER_SAFETENSORS : other)
                 choose_file(c, i);
         }

@@ -204,8 +204,8 @@ static int put_manifest(struct push_job *job, struct registry_repo *repo,
     CLEANUP_FREE char *path = xasprintf("/v2/%s/manifests/%s", registry_repo_name(repo), which);
     CLEANUP_FREE char *type = xasprintf("Content-Type: %s", p->manifest_type);
     const char *const headers[] = {type, NULL};
-    struct registry_request req = {.method = "PUT", .path = path, .headers = headers,
-                                   .body = p->manifest, .idempotent = true};
+    struct registry_request req = {
+        .method = "PUT", .path = path, .headers = headers, .body = p->manifest, .idempotent = true};
     struct registry_response res = {0};
     int r = registry_request(repo, &req, cancel, &res, err);
     if (r == 0 && (res.status < 200 || res.status > 299))
@@ -222,9 +222,10 @@ int registry_push(struct registry *r, const struct registry_push *p, struct http
                   struct error *err)
 {
     if (oci_reference_is_hugging_face(p->ref))
-        return error_set(err, ERR_UNSUPPORTED,
-                         "models cannot be pushed to Hugging Face; push to an OCI registry, or upload "
-                         "the files with Hugging Face's own tools");
+        return error_set(
+            err, ERR_UNSUPPORTED,
+            "models cannot be pushed to Hugging Face; push to an OCI registry, or upload "
+            "the files with Hugging Face's own tools");
     struct push_job job = {.r = r, .p = p, .stop = http_cancel_new(), .ended_fd = -1};
     pthread_mutex_init(&job.lock, NULL);
     job.told = xcalloc(p->n_blobs + 1, sizeof(*job.told));

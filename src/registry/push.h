@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Push: blobs first, several at once, the manifest last. A push that broke off can be repeated: what
- * the registry has by then is not sent again.
+ * Push: blobs first, several at once, the manifest last. A push that broke off can be repeated:
+ * what the registry has by then is not sent again.
  *
  *     struct registry_push p = {
  *         .ref = &ref, .bearer = bearer,
@@ -37,8 +37,9 @@ enum registry_push_state {
 };
 
 struct registry_push {
-    const struct oci_reference *ref; /* where to: a name with a tag, or with the manifest's digest */
-    const char *bearer;              /* replaces all credentials; NULL or "" = none */
+    const struct oci_reference
+        *ref;           /* where to: a name with a tag, or with the manifest's digest */
+    const char *bearer; /* replaces all credentials; NULL or "" = none */
     const struct registry_push_blob *blobs; /* a digest twice is sent once */
     size_t n_blobs;
     struct str manifest; /* the exact bytes */

@@ -15,8 +15,9 @@
  * A blob of one piece goes with the PUT itself. So does any blob when the registry answers the very
  * first PATCH as one that does not know it.
  *
- * Every failure that may pass counts as a try; bytes that the registry had not confirmed before make
- * the count start again, so an upload ends with success or with max_tries failures in a row. */
+ * Every failure that may pass counts as a try; bytes that the registry had not confirmed before
+ * make the count start again, so an upload ends with success or with max_tries failures in a row.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +31,7 @@ enum {
     DEFAULT_PIECE = 64 << 20,
     MAX_SHRINK = 64, /* pieces that are refused by their size become so many times smaller */
     MAX_UPLOAD_REDIRECTS = 5,
-    ASK_FIRST = 1 << 20, /* bodies from here on wait for "100 Continue" */
+    ASK_FIRST = 1 << 20,                /* bodies from here on wait for "100 Continue" */
     FINISH_TIMEOUT_MS = 15 * 60 * 1000, /* registries hash a whole blob before they answer */
 };
 
@@ -130,8 +131,8 @@ static bool is_success(int status)
     return status >= 200 && status <= 299;
 }
 
-/* The bytes that a Range header of an upload tells of. "0-0" stands for none: registries say it when
- * an upload begins, and no piece of ours is one byte long. */
+/* The bytes that a Range header of an upload tells of. "0-0" stands for none: registries say it
+ * when an upload begins, and no piece of ours is one byte long. */
 static bool range_length(const char *range, uint64_t *ret)
 {
     struct str s = str_trim(str_from(range));
@@ -168,8 +169,8 @@ static void forget_session(struct upload *u)
 static int look_for_blob(struct upload *u, bool insist, struct registry_response *ret,
                          struct error *err)
 {
-    CLEANUP_FREE char *path = xasprintf("/v2/%s/blobs/%s", registry_repo_name(u->repo),
-                                        u->blob->digest->text);
+    CLEANUP_FREE char *path =
+        xasprintf("/v2/%s/blobs/%s", registry_repo_name(u->repo), u->blob->digest->text);
     struct registry_request req = {.method = "HEAD", .path = path, .idempotent = insist};
     return registry_request(u->repo, &req, u->job->stop, ret, err);
 }
@@ -198,8 +199,8 @@ static int try_mount(struct upload *u, bool *ret, struct error *err)
     CLEANUP_FREE char *from = url_encode(str_from(u->blob->mount_from), "/");
     CLEANUP_FREE char *path = xasprintf("/v2/%s/blobs/uploads/?mount=%s&from=%s",
                                         registry_repo_name(u->repo), digest, from);
-    struct registry_request req = {.method = "POST", .path = path, .body = STR(""),
-                                   .idempotent = true};
+    struct registry_request req = {
+        .method = "POST", .path = path, .body = STR(""), .idempotent = true};
     struct registry_response res = {0};
     int r = send_request(u, &req, &res, err);
     if (r == 0 && res.status == 201) {
@@ -215,8 +216,8 @@ static int try_mount(struct upload *u, bool *ret, struct error *err)
 static enum step begin_session(struct upload *u, struct error *err)
 {
     CLEANUP_FREE char *path = xasprintf("/v2/%s/blobs/uploads/", registry_repo_name(u->repo));
-    struct registry_request req = {.method = "POST", .path = path, .body = STR(""),
-                                   .idempotent = true};
+    struct registry_request req = {
+        .method = "POST", .path = path, .body = STR(""), .idempotent = true};
     struct registry_response res = {0};
     enum step step = STEP_FAILED;
     if (send_request(u, &req, &res, err) == 0) {
@@ -257,8 +258,8 @@ static bool is_method_unknown(int status)
 }
 
 /* 413: some proxy in front of the registry allows less in one request. */
-static enum step shrink_piece(struct upload *u, uint64_t refused, const struct registry_response *res,
-                              struct error *err)
+static enum step shrink_piece(struct upload *u, uint64_t refused,
+                              const struct registry_response *res, struct error *err)
 {
     uint64_t least = MAX(u->least_piece, u->min_piece);
     uint64_t smaller = MAX(refused / 4, least);
@@ -300,18 +301,17 @@ static enum step after_patch(struct upload *u, struct registry_response *res, st
     registry_error(u->repo, res, u->doing, err);
     if (res->status == 404)
         forget_session(u);
-    return res->status == 404 || res->status == 416 || status_is_passing(res->status)
-               ? STEP_AGAIN
-               : STEP_FAILED;
+    return res->status == 404 || res->status == 416 || status_is_passing(res->status) ? STEP_AGAIN
+                                                                                      : STEP_FAILED;
 }
 
 static enum step send_piece(struct upload *u, struct error *err)
 {
     u->body_from = u->confirmed;
     u->body_end = u->confirmed + MIN(MAX(u->piece, u->min_piece), u->blob->size - u->confirmed);
-    CLEANUP_FREE char *range = xasprintf("Content-Range: %llu-%llu",
-                                         (unsigned long long)u->body_from,
-                                         (unsigned long long)u->body_end - 1);
+    CLEANUP_FREE char *range =
+        xasprintf("Content-Range: %llu-%llu", (unsigned long long)u->body_from,
+                  (unsigned long long)u->body_end - 1);
     const char *const headers[] = {"Content-Type: application/octet-stream", range,
                                    expect_header(u->body_end - u->body_from), NULL};
     struct registry_request req = {.method = "PATCH",
@@ -340,15 +340,15 @@ static enum step after_put(struct upload *u, const struct registry_response *res
         if (u->hash_refused) {
             error_set(err, ERR_CORRUPT,
                       "%s: %s computes another digest for it; 'docker model verify' says whether "
-                      "the stored file is damaged", u->doing, registry_repo_host(u->repo));
+                      "the stored file is damaged",
+                      u->doing, registry_repo_host(u->repo));
             return STEP_FAILED;
         }
         u->hash_refused = true;
         return STEP_AGAIN;
     }
-    return res->status == 404 || res->status == 416 || status_is_passing(res->status)
-               ? STEP_AGAIN
-               : STEP_FAILED;
+    return res->status == 404 || res->status == 416 || status_is_passing(res->status) ? STEP_AGAIN
+                                                                                      : STEP_FAILED;
 }
 
 /* The end: with all bytes when none were sent before. */
@@ -358,12 +358,12 @@ static enum step send_end(struct upload *u, struct error *err)
     u->body_from = 0;
     u->body_end = with_body ? u->blob->size : 0;
     CLEANUP_FREE char *digest = url_encode(str_from(u->blob->digest->text), "");
-    CLEANUP_FREE char *path = xasprintf("%s%cdigest=%s", u->location,
-                                        strchr(u->location, '?') ? '&' : '?', digest);
+    CLEANUP_FREE char *path =
+        xasprintf("%s%cdigest=%s", u->location, strchr(u->location, '?') ? '&' : '?', digest);
     const char *const headers[] = {"Content-Type: application/octet-stream",
                                    expect_header(u->body_end), NULL};
-    struct registry_request req = {.method = "PUT", .path = path, .headers = headers,
-                                   .timeout_ms = FINISH_TIMEOUT_MS};
+    struct registry_request req = {
+        .method = "PUT", .path = path, .headers = headers, .timeout_ms = FINISH_TIMEOUT_MS};
     if (with_body) {
         req.read_body = read_body;
         req.rewind = rewind_body;

@@ -10,19 +10,20 @@
 #include "cli/search.h"
 #include "http/server.h"
 
-#define HUB_PAGE_1                                                                               \
-    "{\"count\":3,\"next\":\"https://hub.docker.com/v2/repositories/ai/?page=2\",\"results\":["  \
+#define HUB_PAGE_1                                                                                \
+    "{\"count\":3,\"next\":\"https://hub.docker.com/v2/repositories/ai/?page=2\",\"results\":["   \
     "{\"name\":\"smollm2\",\"namespace\":\"ai\",\"description\":\"Tiny LLM\",\"pull_count\":500," \
-    "\"star_count\":7,\"last_updated\":\"2025-01-02T03:04:05Z\",\"storage_size\":1000000,"       \
-    "\"media_types\":[\"application/vnd.docker.ai.model.config.v0.1+json\"]},"                   \
+    "\"star_count\":7,\"last_updated\":\"2025-01-02T03:04:05Z\",\"storage_size\":1000000,"        \
+    "\"media_types\":[\"application/vnd.docker.ai.model.config.v0.1+json\"]},"                    \
     "{\"name\":\"qwen3-vllm\",\"namespace\":\"ai\",\"description\":null,\"pull_count\":900}]}"
-#define HUB_PAGE_2                                                                                \
-    "{\"next\":null,\"results\":[{\"name\":\"gemma3\",\"description\":\"smol too\",\"pull_count\":" \
+#define HUB_PAGE_2                                                             \
+    "{\"next\":null,\"results\":[{\"name\":\"gemma3\",\"description\":\"smol " \
+    "too\",\"pull_count\":"                                                    \
     "\"many\"}]}"
-#define HF_LIST                                                                                   \
-    "[{\"id\":\"bart/Qwen-GGUF\",\"downloads\":10,\"likes\":2,\"tags\":[\"gguf\",\"qwen2\","      \
-    "\"base_model:llama\"],\"pipeline_tag\":\"text-generation\",\"createdAt\":\"2024-01-01\"},"   \
-    "{\"id\":\"org/plain\",\"downloads\":99},{\"nothing\":1},7,"                                  \
+#define HF_LIST                                                                                 \
+    "[{\"id\":\"bart/Qwen-GGUF\",\"downloads\":10,\"likes\":2,\"tags\":[\"gguf\",\"qwen2\","    \
+    "\"base_model:llama\"],\"pipeline_tag\":\"text-generation\",\"createdAt\":\"2024-01-01\"}," \
+    "{\"id\":\"org/plain\",\"downloads\":99},{\"nothing\":1},7,"                                \
     "{\"modelId\":\"org/sd\",\"tags\":[\"safetensors\",\"diffusers\"]}]"
 
 static void test_hub__page(void **state)
@@ -91,7 +92,7 @@ static void test_sources__names(void **state)
     static const struct {
         const char *name;
         bool hub, hf;
-    } cases[] = {{"all", true, true},    {"", true, true},    {"dockerhub", true, false},
+    } cases[] = {{"all", true, true},     {"", true, true},     {"dockerhub", true, false},
                  {"docker", true, false}, {"hub", true, false}, {"huggingface", false, true},
                  {"hf", false, true}};
     struct error err = ERROR_INIT;
@@ -108,9 +109,9 @@ static void test_sources__names(void **state)
 
 struct site {
     struct http_server *server;
-    int status;       /* of every answer; 0 = 200 */
-    unsigned n_many;  /* Docker Hub has this many models */
-    char query[512];  /* the last one seen */
+    int status;      /* of every answer; 0 = 200 */
+    unsigned n_many; /* Docker Hub has this many models */
+    char query[512]; /* the last one seen */
     bool authorization;
 };
 
@@ -181,7 +182,7 @@ static void test_search__both(void **state)
     struct world w = {0};
     search(&w, "", 32, true, true);
     assert_int_equal(w.result, 0);
-    static const char *const names[] = {"ai/qwen3-vllm", "ai/smollm2",          "ai/gemma3",
+    static const char *const names[] = {"ai/qwen3-vllm",   "ai/smollm2",           "ai/gemma3",
                                         "hf.co/org/plain", "hf.co/bart/Qwen-GGUF", "hf.co/org/sd"};
     assert_int_equal(w.r.n, ARRAY_LEN(names));
     for (size_t i = 0; i < w.r.n; i++)
@@ -197,8 +198,9 @@ static void test_search__term_is_encoded(void **state)
     struct world w = {0};
     search(&w, "a&limit=9 b", 5, false, true);
     assert_int_equal(w.result, 0);
-    assert_string_equal(w.hf.query, "apps=vllm,llama.cpp&direction=-1&limit=5&search=a%26limit%3D9%20b"
-                                    "&sort=downloads");
+    assert_string_equal(w.hf.query,
+                        "apps=vllm,llama.cpp&direction=-1&limit=5&search=a%26limit%3D9%20b"
+                        "&sort=downloads");
     search_results_release(&w.r);
 }
 

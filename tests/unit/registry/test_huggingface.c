@@ -62,7 +62,7 @@ static void make_listing(const char *names, struct hf_listing *ret)
     assert_ok(hf_listing_sort(ret, &err));
 }
 
-#define FAMILY                                                                                  \
+#define FAMILY                                                                              \
     "M-Q2_K.gguf M-Q4_K_M.gguf M-Q4_K_S.gguf M-Q8_0.gguf M-BF16.gguf M-F16.gguf README.md " \
     "config.json M-UD-Q4_K_XL.gguf M-UD-Q4_K_M.gguf"
 
@@ -117,10 +117,13 @@ static void test_choose__files(void **state)
         /* safetensors */
         {"model.safetensors config.json tokenizer.model LICENSE a.bin x.png chat_template.jinja "
          "README.md",
-         "latest", "model.safetensors README.md chat_template.jinja config.json tokenizer.model", ""},
+         "latest", "model.safetensors README.md chat_template.jinja config.json tokenizer.model",
+         ""},
         {"m-00001-of-00002.safetensors m-00002-of-00002.safetensors model.safetensors.index.json",
-         "latest", "m-00001-of-00002.safetensors m-00002-of-00002.safetensors "
-                   "model.safetensors.index.json", ""},
+         "latest",
+         "m-00001-of-00002.safetensors m-00002-of-00002.safetensors "
+         "model.safetensors.index.json",
+         ""},
         {"m.safetensors m.gguf", "latest", "m.gguf", ""},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -178,7 +181,8 @@ static void test_choose__many_near_misses(void **state)
     struct error err = ERROR_INIT;
     CLEANUP_BUF struct buf names = BUF_INIT(1 << 20);
     for (int i = 0; i < 300; i++)
-        buf_printf(&names, "%sa-long-name-of-a-model-file-with-number-%d.gguf", i > 0 ? " " : "", i);
+        buf_printf(&names, "%sa-long-name-of-a-model-file-with-number-%d.gguf", i > 0 ? " " : "",
+                   i);
     struct hf_listing l;
     struct hf_choice c = {0};
     make_listing(buf_cstr(&names), &l);
@@ -238,8 +242,8 @@ static void test_listing__refuses(void **state)
 struct hub {
     struct fake *fake;
     bool paged, foreign_next, endless, flat;
-    int status;        /* of everything; 0 = 200 */
-    const char *code;  /* X-Error-Code */
+    int status;         /* of everything; 0 = 200 */
+    const char *code;   /* X-Error-Code */
     const char *config; /* content of config.json */
     char elsewhere[64]; /* where files are redirected to; "" = nowhere */
     bool authorization, authorization_elsewhere;
@@ -253,8 +257,9 @@ static void append_tree(struct buf *b, const char *path)
 {
     if (!strstr(path, ".json")) {
         struct oci_digest d = oci_digest_of(STR(WEIGHTS));
-        buf_printf(b, "%s{\"type\":\"file\",\"path\":\"%s\",\"size\":999,\"oid\":\"x\",\"lfs\":"
-                      "{\"oid\":\"%s\",\"size\":%zu,\"pointerSize\":130}}",
+        buf_printf(b,
+                   "%s{\"type\":\"file\",\"path\":\"%s\",\"size\":999,\"oid\":\"x\",\"lfs\":"
+                   "{\"oid\":\"%s\",\"size\":%zu,\"pointerSize\":130}}",
                    b->len > 1 ? "," : "", path, oci_digest_hex(&d), sizeof(WEIGHTS) - 1);
         return;
     }
@@ -286,8 +291,9 @@ static void serve_tree(struct hub *h, struct fake_conn *c, const struct fake_req
     }
     buf_push(&b, ']');
     if ((h->paged && !strstr(r->path, "cursor=2")) || h->endless)
-        buf_printf(&headers, "Link: <%s/api/models/Org/Repo/tree/main?recursive=true&cursor=%s>; "
-                             "rel=\"next\"\r\n",
+        buf_printf(&headers,
+                   "Link: <%s/api/models/Org/Repo/tree/main?recursive=true&cursor=%s>; "
+                   "rel=\"next\"\r\n",
                    h->foreign_next ? "https://huggingface.invalid" : "", h->endless ? "1" : "2");
     fake_answer(c, 200, buf_cstr(&headers), buf_str(&b));
 }
@@ -305,8 +311,9 @@ static void serve(struct fake_conn *c, const struct fake_request *r, void *ctx)
     } else if (strstr(r->path, "/tree/main")) {
         serve_tree(h, c, r);
     } else if (strstr(r->path, "/revision/main")) {
-        fake_answer(c, 200, "", STR("{\"lastModified\":\"2024-05-06T07:08:09.000Z\","
-                                    "\"gated\":\"manual\",\"sha\":\"x\"}"));
+        fake_answer(c, 200, "",
+                    STR("{\"lastModified\":\"2024-05-06T07:08:09.000Z\","
+                        "\"gated\":\"manual\",\"sha\":\"x\"}"));
     } else if (strstr(r->path, "/resolve/main/config.json") && *h->elsewhere) {
         snprintf(headers, sizeof(headers), "Location: %s/signed?x=1\r\n", h->elsewhere);
         fake_answer(c, 302, headers, STR(""));
@@ -337,8 +344,11 @@ static void world_start(struct world *w, const char *name, const char *token)
     w->hub.fake = fake_start(serve, &w->hub);
     char base[64];
     snprintf(base, sizeof(base), "http://127.0.0.1:%u/", fake_port(w->hub.fake));
-    struct registry_options o = {.docker_config_dir = "/nonexistent", .hf_endpoint = base,
-                                 .hf_token = token, .backoff_ms = 1, .max_tries = 2};
+    struct registry_options o = {.docker_config_dir = "/nonexistent",
+                                 .hf_endpoint = base,
+                                 .hf_token = token,
+                                 .backoff_ms = 1,
+                                 .max_tries = 2};
     assert_ok(registry_new(&o, &w->r, &err));
     assert_ok(hf_open(w->r, NULL, &w->site, &err));
     assert_ok(oci_reference_parse(str_from(name), NULL, &w->ref, &err));

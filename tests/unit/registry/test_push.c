@@ -23,24 +23,24 @@ struct session {
 
 /* What the registry does wrong. Counts run down. */
 struct faults {
-    int patch_status;    /* the answer to each PATCH, 0 = as it should be */
-    int reset_patches;   /* keep half the bytes, then cut the connection */
-    int busy_patches;    /* 503 */
-    int lost_sessions;   /* PATCH: the session is gone */
-    bool no_range;       /* no Range header in answers */
-    bool keeps_nothing;  /* PATCH: 202, but nothing was stored */
-    bool boasts;         /* PATCH: a Range beyond what was sent */
-    bool relative;       /* Location without the host */
-    bool with_query;     /* Location has a query */
+    int patch_status;   /* the answer to each PATCH, 0 = as it should be */
+    int reset_patches;  /* keep half the bytes, then cut the connection */
+    int busy_patches;   /* 503 */
+    int lost_sessions;  /* PATCH: the session is gone */
+    bool no_range;      /* no Range header in answers */
+    bool keeps_nothing; /* PATCH: 202, but nothing was stored */
+    bool boasts;        /* PATCH: a Range beyond what was sent */
+    bool relative;      /* Location without the host */
+    bool with_query;    /* Location has a query */
     bool no_location;
     const char *elsewhere; /* "http://host:port" of Location */
-    bool no_status;      /* GET of a session: 405 */
-    bool mounts;         /* accepts a mount */
-    bool mount_denied;   /* 403 for a POST with a mount */
-    int lost_answers;    /* PUT: blob stored, connection cut */
-    int wrong_digest;    /* PUT: 400 DIGEST_INVALID */
-    size_t largest_body; /* 413 beyond; 0 = none */
-    size_t min_chunk;    /* OCI-Chunk-Min-Length */
+    bool no_status;        /* GET of a session: 405 */
+    bool mounts;           /* accepts a mount */
+    bool mount_denied;     /* 403 for a POST with a mount */
+    int lost_answers;      /* PUT: blob stored, connection cut */
+    int wrong_digest;      /* PUT: 400 DIGEST_INVALID */
+    size_t largest_body;   /* 413 beyond; 0 = none */
+    size_t min_chunk;      /* OCI-Chunk-Min-Length */
     int ping_status;
     const char *put_digest;      /* Docker-Content-Digest of a stored blob */
     const char *manifest_digest; /* and of the manifest */
@@ -348,8 +348,10 @@ static void world_start(struct world *w, const struct faults *f)
     char host[64], name[128];
     snprintf(host, sizeof(host), "127.0.0.1:%u", fake_port(w->fake));
     snprintf(name, sizeof(name), "%s/org/model:v1", host);
-    struct registry_options o = {.docker_config_dir = "/nonexistent", .insecure_hosts = host,
-                                 .backoff_ms = 1, .max_tries = 4};
+    struct registry_options o = {.docker_config_dir = "/nonexistent",
+                                 .insecure_hosts = host,
+                                 .backoff_ms = 1,
+                                 .max_tries = 4};
     assert_ok(registry_new(&o, &w->r, &err));
     assert_ok(oci_reference_parse(str_from(name), NULL, &w->ref, &err));
     w->push = (struct registry_push){.ref = &w->ref,
