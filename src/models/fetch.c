@@ -67,8 +67,8 @@ static int open_round(struct fetch *f, size_t *ret_waiting, struct error *err)
         }
         struct error why = ERROR_INIT;
         int r = store_partial_open(f->t, &l->digest, l->size, &it->partial, &why);
-        list(f, it);
         if (r == -ERR_BUSY) {
+            list(f, it);
             job_layer(f->j, it->row, store_partial_peek(f->m->store, &l->digest, l->size));
             (*ret_waiting)++;
             continue;
@@ -76,8 +76,6 @@ static int open_round(struct fetch *f, size_t *ret_waiting, struct error *err)
         if (r < 0)
             return error_copy(err, &why);
         it->resumed = store_partial_received(it->partial) > 0;
-        if (it->resumed)
-            job_layer(f->j, it->row, store_partial_received(it->partial));
         f->round[f->n_round++] = it;
     }
     return 0;
@@ -92,7 +90,9 @@ static int check_space(struct fetch *f, struct error *err)
     int r = store_free_space(f->m->store, &available, err);
     if (r < 0)
         return r;
-    if (needed > 0 && (available < SPACE_MARGIN || needed > available - SPACE_MARGIN))
+    if (needed > 0 && add_overflows(needed, SPACE_MARGIN, &needed))
+        needed = UINT64_MAX;
+    if (needed > available)
         return error_set(err, ERR_IO,
                          "not enough space in '%s': %.2f GB (%" PRIu64 " bytes) are needed, "
                          "%.2f GB (%" PRIu64 " bytes) are available; remove models with "
@@ -102,6 +102,16 @@ static int check_space(struct fetch *f, struct error *err)
     for (size_t i = 0; r == 0 && i < f->n_round; i++)
         r = store_partial_reserve(f->round[i]->partial, err);
     return r;
+}
+
+/* What clients are told of a round, once it is clear that it can begin. */
+static void list_round(struct fetch *f)
+{
+    for (size_t i = 0; i < f->n_round; i++) {
+        struct item *it = f->round[i];
+        list(f, it);
+        job_layer(f->j, it->row, store_partial_received(it->partial));
+    }
 }
 
 /* ---- downloading ---- */
@@ -243,8 +253,10 @@ static int run(struct fetch *f, struct registry_repo *repo, struct error *err)
             continue;
         }
         r = check_space(f, err);
-        if (r == 0)
-            r = download(f, repo, err);
+        if (r < 0)
+            return r;
+        list_round(f);
+        r = download(f, repo, err);
         if (r == 0)
             r = finish_round(f, err);
         if (r < 0)
