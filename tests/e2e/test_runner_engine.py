@@ -17,7 +17,7 @@ from daemon_support import BUILD, Daemon  # noqa: E402
 
 ENGINE = os.environ.get("MR_ENGINE") or os.path.join(BUILD, "model-engine")
 MAKE_MODEL = os.path.join(BUILD, "tools", "make_tiny_model")
-MANY = 1000
+MANY = 60000  # far more than an engine makes before a test is through with it
 
 
 class RunnerWithEngine(unittest.TestCase):
@@ -25,7 +25,7 @@ class RunnerWithEngine(unittest.TestCase):
     def setUpClass(cls):
         path = os.path.join(BUILD, f"runner-engine-{os.getpid()}.gguf")
         cls.addClassCleanup(lambda: os.path.exists(path) and os.unlink(path))
-        subprocess.run([MAKE_MODEL, "--n-ctx", "4096", path], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([MAKE_MODEL, "--n-ctx", "65536", path], check=True, stdout=subprocess.DEVNULL)
         with open(path, "rb") as f:
             cls.weights = f.read()
 
