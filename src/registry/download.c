@@ -466,7 +466,8 @@ static int part_redirected(struct part *p, struct error *err)
 
 static int part_unauthorized(struct part *p, struct error *err)
 {
-    enum { MAX_CHALLENGES = 3 }; /* new tokens in a row that are not accepted */
+    /* New tokens in a row that are not accepted; several connections may use one up together. */
+    enum { MAX_CHALLENGES = 8 };
     struct download *d = p->d;
     struct blob *b = &d->blobs[p->blob];
     if (p->auth_generation == endpoint_of(p)->auth_generation && b->challenges++ >= MAX_CHALLENGES)
