@@ -57,6 +57,19 @@ int cmd_df(int argc, char **argv)
     struct table t;
     table_init(&t, (const char *const[]){"TYPE", "SIZE"}, 2);
     table_row(&t, (const char *const[]){"Models", models});
+    static const struct {
+        const char *key, *type;
+    } parts[] = {
+        {"partial_disk_usage", "Partial downloads"},
+        {"reclaimable_disk_usage", "Reclaimable by prune"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        char size[SIZE_TEXT_MAX];
+        double bytes = js_get_real(usage, parts[i].key, 0);
+        size_text(bytes, size);
+        if (bytes > 0)
+            table_row(&t, (const char *const[]){parts[i].type, size});
+    }
     if (engine_bytes > 0)
         table_row(&t, (const char *const[]){"Inference engine", engine});
     table_print(&t, stdout);

@@ -48,10 +48,15 @@ static const struct command commands[] = {
     {"list", "ls", "[MODEL]", "List the models in the local store",
      .details = "With MODEL, only what has this name (any tag, unless one is given) or id.",
      .opts = list_opts, .max_args = 1, .complete = COMPLETE_MODELS, .run = cmd_list},
+    {"load", .summary = "Load models from an archive that save has written",
+     .details = "Every file in it is checked against its digest while it is read.",
+     .opts = load_opts, .run = cmd_load},
     {"logs", .summary = "Fetch the runner's logs", .opts = logs_opts, .run = cmd_logs},
     {"package", .args = "MODEL", .summary = "Package a GGUF file as a model in the local store",
      .details = "Of a split model give the first file; the others are found beside it.",
      .opts = package_opts, .min_args = 1, .max_args = 1, .run = cmd_package},
+    {"prune", .summary = "Remove interrupted downloads and files that belong to no model",
+     .opts = prune_opts, .run = cmd_prune},
     {"ps", .summary = "List running models", .run = cmd_ps},
     {"pull", .args = "MODEL",
      .summary = "Pull a model from Docker Hub, another registry or "
@@ -71,6 +76,11 @@ static const struct command commands[] = {
                 "file's text, and\nimages named in it are sent along. MODEL may also be the path "
                 "of a GGUF file (./model.gguf), which\nis packaged into the local store first.\n",
      .opts = run_opts, .min_args = 1, .max_args = -1, .complete = COMPLETE_MODELS, .run = cmd_run},
+    {"save", .args = "MODEL...", .summary = "Save models to one archive, an OCI image layout",
+     .details = "What the models share is in the archive once. docker model load reads it, and so "
+                "do other tools\nfor OCI images.\n",
+     .opts = save_opts, .min_args = 1, .max_args = -1, .complete = COMPLETE_MODELS,
+     .run = cmd_save},
     {"search", .args = "[TERM]", .summary = "Search for models on Docker Hub and Hugging Face",
      .details = "Environment: DOCKER_HUB_URL and HF_ENDPOINT name other servers to ask, HF_TOKEN is "
                 "sent to Hugging\nFace.\n",
@@ -83,6 +93,10 @@ static const struct command commands[] = {
      .max_args = 2, .complete = COMPLETE_MODELS, .run = cmd_tag},
     {"unload", "stop", "(MODEL... [--backend NAME] | --all)", "Free the memory of running models",
      .opts = unload_opts, .max_args = -1, .complete = COMPLETE_MODELS, .run = cmd_unload},
+    {"verify", .args = "[MODEL...]", .summary = "Check that stored models are what they should be",
+     .details = "Reads every byte, compares it with the digests, and says what is broken and how "
+                "to mend it.",
+     .max_args = -1, .complete = COMPLETE_MODELS, .run = cmd_verify},
     {"version", .summary = "Show the Model Runner's version", .run = cmd_version},
     COMMAND_END,
 };

@@ -18,32 +18,14 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "cli/api.h"
+#include "cli/meter.h"
 #include "cli/print.h"
 #include "cli/tag.h"
 
-/* ---- progress ---- */
-
-struct meter {
-    bool shown;
-    const char *doing;
-    int percent;
-};
-
-static int show_meter(void *ctx, uint64_t done, uint64_t total)
+static int on_read(void *ctx, uint64_t done, uint64_t total)
 {
-    struct meter *m = ctx;
-    int percent = total ? (int)((double)done * 100.0 / (double)total) : 100;
-    if (m->shown && percent != m->percent) {
-        fprintf(stderr, "\r\033[2K%s %d%%", m->doing, percent);
-        m->percent = percent;
-    }
+    meter_show(ctx, done, total);
     return 0;
-}
-
-static void end_meter(struct meter *m)
-{
-    if (m->shown && m->percent >= 0)
-        fputs("\r\033[2K", stderr);
 }
 
 /* ---- sending ---- */
@@ -83,7 +65,7 @@ static ssize_t read_body(void *ctx, char *p, size_t n)
         return -(ssize_t)ERR_IO; /* the writer gave up, and knows why */
     if (got > 0) {
         u->sent += (uint64_t)got;
-        show_meter(&u->meter, u->sent, size);
+        meter_show(&u->meter, u->sent, size);
     }
     return got;
 }
@@ -132,7 +114,7 @@ static int upload(const struct artifact *a, bool tty, struct error *err)
     }
     struct error why = ERROR_INIT;
     int r = post_tar(&u, &why);
-    end_meter(&u.meter);
+    meter_end(&u.meter);
     /* A writer that is still at it gets EPIPE and ends. */
     close(u.fds[0]);
     pthread_join(writer, NULL);
@@ -144,10 +126,10 @@ static int upload(const struct artifact *a, bool tty, struct error *err)
     return 0;
 }
 
-/* Does the runner have this model already? */
+/* Does the runner have this model already, with all its files? */
 static bool is_stored(const struct artifact *a)
 {
-    CLEANUP_FREE char *path = api_model_path(a->id.text, "");
+    CLEANUP_FREE char *path = api_model_path(a->id.text, "?complete=true");
     struct api_call call = {.path = path};
     struct http_result res = {0};
     bool stored = api_perform(&call, &res, NULL) == 0 && res.status == 200;
@@ -161,8 +143,8 @@ int package_model(const struct artifact_source *source, const char *name, bool q
     bool tty = !quiet && print_is_tty(stderr);
     struct meter meter = {.shown = tty, .doing = "Reading", .percent = -1};
     CLEANUP(cleanup_artifact) struct artifact *a = NULL;
-    int r = artifact_build(source, show_meter, &meter, &a, err);
-    end_meter(&meter);
+    int r = artifact_build(source, on_read, &meter, &a, err);
+    meter_end(&meter);
     if (r < 0)
         return r;
     if (!is_stored(a)) {

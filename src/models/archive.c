@@ -69,6 +69,13 @@ int archive__check_blobs(struct models *m, const struct oci_manifest *manifest, 
     return r;
 }
 
+int models_check_files(struct models *m, const char *name, struct error *err)
+{
+    CLEANUP_META struct model_meta *meta = NULL;
+    int r = models__open(m, name, MODELS_EXACT, &meta, err);
+    return r == 0 ? archive__check_blobs(m, &meta->manifest, err) : r;
+}
+
 /* ---- several models ---- */
 
 /* One model, once however many names ask for it. */

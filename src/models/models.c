@@ -350,6 +350,17 @@ int models_disk_usage(struct models *m, uint64_t *ret, struct error *err)
     return store_disk_usage(m->store, ret, err);
 }
 
+int models_waste(struct models *m, uint64_t *ret_bytes, uint64_t *ret_partial, struct error *err)
+{
+    struct store_waste waste;
+    int r = store_waste(m->store, &waste, err);
+    if (r == 0) {
+        *ret_bytes = waste.bytes;
+        *ret_partial = waste.partial_bytes;
+    }
+    return r;
+}
+
 int models_purge(struct models *m, struct error *err)
 {
     int r = store_reset(m->store, err);

@@ -79,6 +79,9 @@ int models_get(struct models *m, const char *name, int flags, struct model_info 
                struct error *err);
 void model_info_release(struct model_info *i);
 
+/* 0 when all files of the model are there in their sizes; they are not read. */
+int models_check_files(struct models *m, const char *name, struct error *err);
+
 /* Only the id. */
 int models_resolve_id(struct models *m, const char *name, int flags,
                       char ret_id[OCI_DIGEST_TEXT_MAX], struct error *err);
@@ -152,6 +155,9 @@ void models_export_close(struct models_export *e);
 
 /* Bytes on disk under the root; a file with several names counts once. */
 int models_disk_usage(struct models *m, uint64_t *ret, struct error *err);
+
+/* What models_prune() would free now, and how much of that are unfinished downloads. */
+int models_waste(struct models *m, uint64_t *ret_bytes, uint64_t *ret_partial, struct error *err);
 
 /* Empties the store; refused for a directory that is not one. */
 int models_purge(struct models *m, struct error *err);

@@ -61,6 +61,11 @@ void route_df(struct daemon *d, struct http_request *r, const struct route_args 
         file_size(path, &engine, NULL);
     CLEANUP_JSON struct json *v = js_object();
     js_set_int(v, "models_disk_usage", (int64_t)models);
+    uint64_t waste = 0, partial = 0;
+    if (models_waste(d->models, &waste, &partial, NULL) == 0) {
+        js_set_int(v, "reclaimable_disk_usage", (int64_t)waste);
+        js_set_int(v, "partial_disk_usage", (int64_t)partial);
+    }
     js_set_int(v, "default_backend_disk_usage", (int64_t)engine);
     http_respond_json(r, 200, v);
 }

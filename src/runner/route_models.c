@@ -69,6 +69,12 @@ void route_models_get(struct daemon *d, struct http_request *r, const struct rou
         respond_remote_model(d, r, args->name);
         return;
     }
+    /* For those who would rather bring a file than find out later that it is missing. */
+    struct error err = ERROR_INIT;
+    if (query_flag(r, "complete") && models_check_files(d->models, args->name, &err) < 0) {
+        respond_error(r, &err);
+        return;
+    }
     respond_model(d, r, args->name, MODELS_PARTIAL, model_info_write);
 }
 
@@ -147,35 +153,6 @@ void route_models_repackage(struct daemon *d, struct http_request *r, const stru
     js_set_cstr(v, "source", args->name);
     js_set_cstr(v, "target", target);
     http_respond_json(r, 201, v);
-}
-
-static ssize_t read_body(void *ctx, void *p, size_t n, struct error *err)
-{
-    return http_request_read(ctx, p, n, err);
-}
-
-void route_models_load(struct daemon *d, struct http_request *r, const struct route_args *args)
-{
-    (void)args;
-    struct error err = ERROR_INIT;
-    char id[OCI_DIGEST_TEXT_MAX];
-    if (models_load(d->models, read_body, r, id, &err) < 0) {
-        int status = err.code == ERR_IO ? 500 : errc_http_status(err.code);
-        error_wrap(&err, "error while loading model");
-        http_respond_text(r, status, err.msg);
-        return;
-    }
-    struct json *layer = js_object();
-    js_set_int(layer, "size", 0);
-    js_set_int(layer, "current", 0);
-    CLEANUP_JSON struct json *v = js_object();
-    js_set_cstr(v, "type", "success");
-    js_set_cstr(v, "message", "Model loaded successfully");
-    js_set_int(v, "total", 0);
-    js_set(v, "layer", layer);
-    js_set_cstr(v, "mode", "pull");
-    js_set_cstr(v, "id", id);
-    http_respond_json(r, 200, v);
 }
 
 static int send_piece(void *ctx, const void *p, size_t n, struct error *err)

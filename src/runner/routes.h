@@ -33,11 +33,16 @@ void route_models_purge(struct daemon *d, struct http_request *r, const struct r
 void route_models_tag(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_models_repackage(struct daemon *d, struct http_request *r,
                             const struct route_args *args);
-void route_models_load(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_models_export(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_models_action(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_openai_list(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_openai_get(struct daemon *d, struct http_request *r, const struct route_args *args);
+
+/* route_care.c */
+void route_models_save(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_models_load(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_models_verify(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_models_prune(struct daemon *d, struct http_request *r, const struct route_args *args);
 
 /* route_transfer.c */
 void route_models_create(struct daemon *d, struct http_request *r, const struct route_args *args);

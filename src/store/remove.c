@@ -310,7 +310,8 @@ struct prune {
     const char *algorithm;
     int64_t min_age_s;
     time_t now;
-    uint64_t freed;
+    bool look_only;
+    uint64_t freed, partial; /* partial: of unfinished downloads */
 };
 
 static bool prune_old_enough(const struct prune *p, const struct stat *st)
@@ -326,19 +327,24 @@ static void prune_file(int dirfd, const char *name, const struct stat *st, void 
     bool unnamed =
         store__digest_of_name(p->algorithm, name, &digest) && !set_has(&p->used, &digest);
     bool partial =
-        strstr(name, STORE_INCOMPLETE) || strstr(name, STORE_PARTIAL) ||
-        strstr(name, STORE_RANGES) || strstr(name, STORE_DAMAGED);
-    if (!S_ISREG(st->st_mode) || !(unnamed || partial) || !prune_old_enough(p, st))
+        strstr(name, STORE_INCOMPLETE) || strstr(name, STORE_PARTIAL) || strstr(name, STORE_RANGES);
+    bool rubbish = unnamed || partial || strstr(name, STORE_DAMAGED);
+    if (!S_ISREG(st->st_mode) || !rubbish || !prune_old_enough(p, st))
         return;
-    if (unlinkat(dirfd, name, 0) == 0 && st->st_nlink == 1)
-        p->freed += (uint64_t)st->st_size;
+    /* Downloads come in pieces of any order: what lies between them takes no space. */
+    uint64_t bytes = MIN((uint64_t)st->st_size, (uint64_t)st->st_blocks * 512);
+    if (!p->look_only && (unlinkat(dirfd, name, 0) != 0 || st->st_nlink > 1))
+        return;
+    p->freed += bytes;
+    if (partial)
+        p->partial += bytes;
 }
 
 static void prune_bundle(int dirfd, const char *name, const struct stat *st, void *ctx)
 {
     struct prune *p = ctx;
     struct oci_digest digest;
-    if (S_ISDIR(st->st_mode) && store__digest_of_name(p->algorithm, name, &digest) &&
+    if (!p->look_only && S_ISDIR(st->st_mode) && store__digest_of_name(p->algorithm, name, &digest) &&
         !set_has(&p->used, &digest) && prune_old_enough(p, st))
         dir_remove_tree_at(dirfd, name, NULL);
 }
@@ -353,6 +359,26 @@ static int check_index_is_there(const struct store *s, struct error *err)
                      "the model store '%s' has no models.json; nothing is removed (restore it, or "
                      "empty the store with purge)",
                      s->root);
+}
+
+static void prune_all(struct store *s, const struct store_index *idx, struct prune *p)
+{
+    static const char *const algorithms[] = {"sha256", "sha512"};
+
+    /* Bundles first: their links would hide that a blob's space comes back. */
+    CLEANUP_SET struct digest_set models = {0}, blobs = {0};
+    for (size_t i = 0; i < idx->n_models; i++)
+        set_add(&models, &idx->models[i].id);
+    set_sort(&models);
+    collect_blobs(s, idx, &blobs);
+    for (size_t i = 0; i < ARRAY_LEN(algorithms); i++) {
+        p->algorithm = algorithms[i];
+        p->used = models;
+        each_entry(s, STORE_BUNDLES, p->algorithm, prune_bundle, p);
+        each_entry(s, STORE_MANIFESTS, p->algorithm, prune_file, p);
+        p->used = blobs;
+        each_entry(s, STORE_BLOBS, p->algorithm, prune_file, p);
+    }
 }
 
 int store_prune(struct store *s, int64_t min_age_s, uint64_t *ret_bytes, struct error *err)
@@ -371,23 +397,22 @@ int store_prune(struct store *s, int64_t min_age_s, uint64_t *ret_bytes, struct 
         return r;
     sweep_locked(s, MIN(min_age_s, (int64_t)TEMP_MIN_AGE_S));
     struct prune p = {.min_age_s = min_age_s, .now = now_s()};
-    static const char *const algorithms[] = {"sha256", "sha512"};
-
-    /* Bundles first: their links would hide that a blob's space comes back. */
-    CLEANUP_SET struct digest_set models = {0}, blobs = {0};
-    for (size_t i = 0; i < idx->n_models; i++)
-        set_add(&models, &idx->models[i].id);
-    set_sort(&models);
-    collect_blobs(s, idx, &blobs);
-    for (size_t i = 0; i < ARRAY_LEN(algorithms); i++) {
-        p.algorithm = algorithms[i];
-        p.used = models;
-        each_entry(s, STORE_BUNDLES, p.algorithm, prune_bundle, &p);
-        each_entry(s, STORE_MANIFESTS, p.algorithm, prune_file, &p);
-        p.used = blobs;
-        each_entry(s, STORE_BLOBS, p.algorithm, prune_file, &p);
-    }
+    prune_all(s, idx, &p);
     *ret_bytes = p.freed;
+    return 0;
+}
+
+int store_waste(struct store *s, struct store_waste *ret, struct error *err)
+{
+    CLEANUP_INDEX const struct store_index *idx = NULL;
+    int r = check_index_is_there(s, err);
+    if (r == 0)
+        r = store_index_get(s, &idx, err);
+    if (r < 0)
+        return r;
+    struct prune p = {.now = now_s(), .look_only = true};
+    prune_all(s, idx, &p);
+    *ret = (struct store_waste){.bytes = p.freed, .partial_bytes = p.partial};
     return 0;
 }
 

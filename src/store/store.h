@@ -200,6 +200,12 @@ int store_remove(struct store *s, const struct oci_reference *ref, const char *n
 /* Bytes of all files under ROOT; a file with several names counts once. */
 int store_disk_usage(struct store *s, uint64_t *ret, struct error *err);
 
+/* What store_prune() would free now, and how much of it are unfinished downloads. */
+struct store_waste {
+    uint64_t bytes, partial_bytes;
+};
+int store_waste(struct store *s, struct store_waste *ret, struct error *err);
+
 /* Bytes that can still be written to the store's file system. */
 int store_free_space(struct store *s, uint64_t *ret, struct error *err);
 

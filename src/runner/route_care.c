@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Routes that carry models away and back as archives, and those that look after the store. What
+ * takes long is told line by line, one JSON object each. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "models/archive.h"
+#include "runner/respond.h"
+#include "runner/routes.h"
+
+enum { QUERY_MAX = 64 << 10, NEWS_EVERY_MS = 100 };
+
+/* ---- archives ---- */
+
+static int hex_value(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* A value of the query, decoded; the caller frees. NULL when it is malformed. */
+static char *query_value(struct str s)
+{
+    char *out = xmalloc(s.len + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (c == '+') {
+            c = ' ';
+        } else if (c == '%') {
+            int high = i + 2 < s.len ? hex_value(s.ptr[i + 1]) : -1;
+            int low = high >= 0 ? hex_value(s.ptr[i + 2]) : -1;
+            c = low >= 0 ? (char)(high * 16 + low) : '\0';
+            i += 2;
+        }
+        if (c == '\0') {
+            free(out);
+            return NULL;
+        }
+        out[n++] = c;
+    }
+    out[n] = '\0';
+    return out;
+}
+
+struct names {
+    char *items[ARCHIVE_MAX_MODELS];
+    size_t n;
+};
+
+static void names_release(struct names *names)
+{
+    for (size_t i = 0; i < names->n; i++)
+        free(names->items[i]);
+}
+
+/* All "name=…" of the query. */
+static int query_names(struct http_request *r, struct names *ret, struct error *err)
+{
+    struct str rest = str_from(http_request_query_string(r)), part;
+    if (rest.len > QUERY_MAX)
+        return error_set(err, ERR_TOO_LARGE, "the query is longer than %d bytes", QUERY_MAX);
+    while (str_split_next(&rest, '&', &part)) {
+        if (!str_starts_with(part, STR("name=")))
+            continue;
+        if (ret->n == ARCHIVE_MAX_MODELS)
+            return error_set(err, ERR_INVALID, "at most %d models can be saved at once",
+                             ARCHIVE_MAX_MODELS);
+        char *name = query_value(str_sub(part, strlen("name="), SIZE_MAX));
+        if (!name)
+            return error_set(err, ERR_INVALID, "malformed name in the query");
+        ret->items[ret->n++] = name;
+    }
+    return ret->n ? 0 : error_set(err, ERR_INVALID, "missing name query parameter");
+}
+
+static int send_piece(void *ctx, const void *p, size_t n, struct error *err)
+{
+    if (http_stream_write(ctx, str_make(p, n)) < 0)
+        return error_set(err, ERR_CANCELED, "the client closed the connection");
+    return 0;
+}
+
+void route_models_save(struct daemon *d, struct http_request *r, const struct route_args *args)
+{
+    (void)args;
+    struct error err = ERROR_INIT;
+    CLEANUP(names_release) struct names names = {.n = 0};
+    struct models_archive *archive = NULL;
+    int result = query_names(r, &names, &err);
+    if (result == 0)
+        result = models_archive_open(d->models, (const char *const *)names.items, names.n, &archive,
+                                     &err);
+    if (result < 0) {
+        error_wrap(&err, "error while saving models");
+        respond_error(r, &err);
+        return;
+    }
+    /* Chunked, so that a stream that breaks is seen to be broken; the size is told aside. */
+    char size[32];
+    snprintf(size, sizeof(size), "%llu", (unsigned long long)models_archive_size(archive));
+    http_respond_header(r, "Archive-Size", size);
+    http_stream_begin(r, 200, "application/x-tar");
+    if (models_archive_write(archive, send_piece, r, &err) < 0)
+        http_stream_abort(r);
+    models_archive_close(archive);
+}
+
+static ssize_t read_body(void *ctx, void *p, size_t n, struct error *err)
+{
+    return http_request_read(ctx, p, n, err);
+}
+
+/* The answer is the one line that a DMR gives for its one model, and a list of all. */
+void route_models_load(struct daemon *d, struct http_request *r, const struct route_args *args)
+{
+    (void)args;
+    struct error err = ERROR_INIT;
+    CLEANUP(models_loaded_release) struct models_loaded_list loaded = {0};
+    if (models_load_archive(d->models, read_body, r, &loaded, &err) < 0) {
+        int status = err.code == ERR_IO ? 500 : errc_http_status(err.code);
+        error_wrap(&err, "error while loading model");
+        http_respond_text(r, status, err.msg);
+        return;
+    }
+    struct json *layer = js_object();
+    js_set_int(layer, "size", 0);
+    js_set_int(layer, "current", 0);
+    CLEANUP_JSON struct json *v = js_object();
+    js_set_cstr(v, "type", "success");
+    js_set_cstr(v, "message", "Model loaded successfully");
+    js_set_int(v, "total", 0);
+    js_set(v, "layer", layer);
+    js_set_cstr(v, "mode", "pull");
+    js_set_cstr(v, "id", loaded.items[0].id);
+    struct json *models = js_array();
+    for (size_t i = 0; i < loaded.n; i++) {
+        struct json *model = js_object();
+        js_set_cstr(model, "id", loaded.items[i].id);
+        if (loaded.items[i].name)
+            js_set_cstr(model, "name", loaded.items[i].name);
+        js_push(models, model);
+    }
+    js_set(v, "models", models);
+    http_respond_json(r, 200, v);
+}
+
+/* ---- news, line by line ---- */
+
+struct news {
+    struct http_request *r;
+    int64_t last_ms; /* of the last progress line */
+    bool begun;
+};
+
+/* Steals v. */
+static void send_news(struct news *n, struct json *v)
+{
+    CLEANUP_BUF struct buf line = BUF_INIT(QUERY_MAX);
+    if (!n->begun) {
+        http_respond_header(n->r, "Cache-Control", "no-cache");
+        http_stream_begin(n->r, 200, "application/json");
+        n->begun = true;
+    }
+    js_write(v, JS_COMPACT, &line);
+    buf_push(&line, '\n');
+    js_free(v);
+    http_stream_write(n->r, buf_str(&line));
+}
+
+static struct json *news_object(const char *type, const char *message)
+{
+    struct json *v = js_object();
+    js_set_cstr(v, "type", type);
+    if (message)
+        js_set_cstr(v, "message", message);
+    return v;
+}
+
+/* Ends the answer: an error before the first line has its own status. */
+static void end_news(struct news *n, const struct error *err)
+{
+    if (n->begun)
+        send_news(n, news_object("error", err->msg));
+    else
+        respond_error(n->r, err);
+}
+
+static bool is_time_for_news(struct news *n, uint64_t done, uint64_t total)
+{
+    int64_t now = clock_mono_ms();
+    if (now - n->last_ms < NEWS_EVERY_MS && done < total)
+        return false;
+    n->last_ms = now;
+    return true;
+}
+
+/* ---- verify, prune ---- */
+
+static void on_problem(void *ctx, const char *sentence)
+{
+    send_news(ctx, news_object("problem", sentence));
+}
+
+static int on_verified(void *ctx, const char *name, uint64_t done, uint64_t total)
+{
+    struct news *n = ctx;
+    if (is_time_for_news(n, done, total)) {
+        struct json *v = news_object("progress", NULL);
+        js_set_cstr(v, "model", name);
+        js_set_int(v, "current", (int64_t)done);
+        js_set_int(v, "total", (int64_t)total);
+        send_news(n, v);
+    }
+    return http_request_canceled(n->r);
+}
+
+void route_models_verify(struct daemon *d, struct http_request *r, const struct route_args *args)
+{
+    (void)args;
+    CLEANUP_JSON struct json *request = read_control_object(r);
+    if (!request)
+        return;
+    struct error err = ERROR_INIT;
+    struct news n = {.r = r};
+    size_t bad = 0;
+    const char *name = js_get_cstr(request, "model", "");
+    if (models_verify(d->models, *name ? name : NULL, on_problem, on_verified, &n, &bad, &err) <
+        0) {
+        end_news(&n, &err);
+        return;
+    }
+    struct json *v = news_object("result", NULL);
+    js_set_int(v, "problems", (int64_t)bad);
+    send_news(&n, v);
+}
+
+void route_models_prune(struct daemon *d, struct http_request *r, const struct route_args *args)
+{
+    (void)args;
+    struct error err = ERROR_INIT;
+    uint64_t bytes = 0;
+    if (models_prune(d->models, 0, &bytes, &err) < 0) {
+        respond_error(r, &err);
+        return;
+    }
+    CLEANUP_JSON struct json *v = js_object();
+    js_set_int(v, "space_reclaimed", (int64_t)bytes);
+    http_respond_json(r, 200, v);
+}
