@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Requests whose answer is told line by line, one JSON object each: verify, adopt. */
+ * Requests whose answer is told line by line, one JSON object each: verify. */
 #ifndef CLI_NEWS_H
 #define CLI_NEWS_H
 
