@@ -9,7 +9,8 @@ set -eu
 
 build_packages="gcc libc6-dev make meson ninja-build pkg-config python3
     libmicrohttpd-dev libjansson-dev libcurl4-openssl-dev libssl-dev libpcre2-dev libedit-dev"
-test_packages="libcmocka-dev clang libclang-rt-14-dev docker-registry skopeo curl procps"
+test_packages="libcmocka-dev clang libclang-rt-14-dev docker-registry skopeo curl procps
+    gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 
 wanted=$build_packages
 [ "${1:-}" = "--test" ] && wanted="$build_packages $test_packages"
