@@ -16,7 +16,7 @@ MESON = meson
 NINJA = ninja
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check asan tsan fuzz bench lint fmt install clean distclean help setup
+.PHONY: all run test check asan tsan fuzz soak bench lint fmt install clean distclean help setup
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ tsan: ## the tests of C code under ThreadSanitizer
 fuzz: ## run every fuzz target for FUZZ_SECONDS (60)
 	@tools/setup.sh --test
 	@tools/fuzz.sh $(BUILD)-fuzz $(FUZZ_SECONDS)
+
+soak: all ## kill two runners on one store 300 times, and look at the store every time
+	@tools/setup.sh --test
+	@MR_BUILD=$(abspath $(BUILD)) tests/soak/run.py --kills 300
 
 bench: all ## measure the kernels and the engine on this machine
 	@bench/run.sh $(BUILD)
