@@ -16,7 +16,7 @@ MESON = meson
 NINJA = ninja
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check asan tsan fuzz soak bench lint fmt install clean distclean help setup
+.PHONY: all run test asan tsan fuzz soak bench lint fmt install clean help setup
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
