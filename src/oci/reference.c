@@ -139,7 +139,7 @@ static int parse_domain(struct cursor *c, size_t end, char out[OCI_DOMAIN_MAX + 
 static void canonical_domain(char domain[OCI_DOMAIN_MAX + 1])
 {
     if (strcmp(domain, "index." OCI_HUB_DOMAIN) == 0)
-        strcpy(domain, OCI_HUB_DOMAIN);
+        memcpy(domain, OCI_HUB_DOMAIN, sizeof(OCI_HUB_DOMAIN));
     else if (strcmp(domain, "hf.co") == 0)
         memcpy(domain, OCI_HF_DOMAIN, sizeof(OCI_HF_DOMAIN));
 }
@@ -218,7 +218,7 @@ static int parse_tag(struct cursor *c, struct oci_reference *r, struct error *er
 static int default_domain(const char *registry, struct oci_reference *r, struct error *err)
 {
     if (!registry || !*registry) {
-        strcpy(r->domain, OCI_HUB_DOMAIN);
+        memcpy(r->domain, OCI_HUB_DOMAIN, sizeof(OCI_HUB_DOMAIN));
         return 0;
     }
     struct cursor c = {.text = str_from(registry)};
@@ -275,7 +275,7 @@ static int parse_name(struct str text, const char *default_registry, struct oci_
     if (peek(&c) >= 0)
         return unexpected(&c, err);
     if (!r->tag[0])
-        strcpy(r->tag, "latest");
+        memcpy(r->tag, "latest", sizeof("latest"));
     return 0;
 }
 

@@ -186,7 +186,7 @@ bool model_settings_same_process(const struct model_settings *a, const struct mo
 void keep_alive_text(int64_t ns, char out[48])
 {
     if (ns == KEEP_FOREVER)
-        strcpy(out, "-1");
+        memcpy(out, "-1", sizeof("-1"));
     else
         duration_text(ns, out);
 }
