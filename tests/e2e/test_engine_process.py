@@ -141,10 +141,18 @@ class EngineProcessTest(unittest.TestCase):
         with open(f"/proc/{engine.process.pid}/status") as f:
             status = dict(line.split(":\t", 1) for line in f.read().splitlines() if ":\t" in line)
         self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"))
-        # Every thread, also those of the HTTP server, which were there before.
+        # Every thread, also those of the HTTP server, which were there before. Threads that serve
+        # one connection come and go meanwhile; one that has ended cannot do harm.
+        seen = 0
         for task in os.listdir(f"/proc/{engine.process.pid}/task"):
-            with open(f"/proc/{engine.process.pid}/task/{task}/status") as f:
-                self.assertIn("Seccomp:\t2", f.read())
+            try:
+                with open(f"/proc/{engine.process.pid}/task/{task}/status") as f:
+                    text = f.read()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            self.assertIn("Seccomp:\t2", text)
+            seen += 1
+        self.assertGreaterEqual(seen, 2)
         self.assertEqual(engine.post("/v1/completions", {"prompt": "x", "max_tokens": 3})[0], 200)
 
     def test_template_file_and_its_refusals(self):
