@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/base64.h"
 #include "base/buf.h"
 #include "base/file.h"
 
@@ -90,26 +91,6 @@ static int find_file(char *path, bool quoted)
 
 /* ---- images ---- */
 
-static void base64(struct str in, struct buf *out)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *p = (const unsigned char *)in.ptr;
-    for (size_t i = 0; i < in.len; i += 3) {
-        size_t n = MIN(in.len - i, (size_t)3);
-        unsigned v = (unsigned)p[i] << 16;
-        if (n > 1)
-            v |= (unsigned)p[i + 1] << 8;
-        if (n > 2)
-            v |= p[i + 2];
-        char four[4] = {digits[v >> 18], digits[v >> 12 & 63], digits[v >> 6 & 63], digits[v & 63]};
-        if (n < 3)
-            four[3] = '=';
-        if (n < 2)
-            four[2] = '=';
-        buf_append_bytes(out, four, sizeof(four));
-    }
-}
-
 static const char *image_type(struct str data, const char *path)
 {
     if (str_starts_with(data, STR("\xFF\xD8\xFF")))
@@ -135,7 +116,7 @@ static int image_part(const char *path, struct json **ret, struct error *err)
     }
     CLEANUP_BUF struct buf url = BUF_INIT((size_t)IMAGE_MAX_BYTES * 2);
     buf_printf(&url, "data:%s;base64,", image_type(buf_str(&data), path));
-    base64(buf_str(&data), &url);
+    base64_encode(buf_str(&data), &url);
     int r = buf_check(&url, "the image", err);
     if (r < 0)
         return r;

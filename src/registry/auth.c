@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "registry/headers.h"
@@ -73,26 +74,12 @@ static bool is_token_text(const char *s)
     return n > 0 && n <= TOKEN_MAX_BYTES;
 }
 
-static void base64(struct str s, struct buf *out)
-{
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < s.len; i += 3) {
-        uint32_t v = 0;
-        size_t n = MIN(s.len - i, 3);
-        for (size_t k = 0; k < 3; k++)
-            v = v << 8 | (k < n ? (unsigned char)s.ptr[i + k] : 0);
-        for (size_t k = 0; k < 4; k++)
-            buf_push(out, k <= n ? digits[v >> (18 - 6 * k) & 63] : '=');
-    }
-}
-
 static char *basic_authorization(const struct credentials *c)
 {
     CLEANUP_BUF struct buf plain = BUF_INIT(64 << 10), out = BUF_INIT(128 << 10);
     buf_printf(&plain, "%s:%s", c->user, c->password);
     buf_append_c(&out, "Basic ");
-    base64(buf_str(&plain), &out);
+    base64_encode(buf_str(&plain), &out);
     return xstrdup(buf_cstr(&out));
 }
 

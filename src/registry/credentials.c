@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -67,39 +68,6 @@ static const struct json *find_host(const struct json *object, const char *host)
     return NULL;
 }
 
-static int digit_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == '+' || c == '-')
-        return 62;
-    return c == '/' || c == '_' ? 63 : -1;
-}
-
-static bool base64_decode(struct str s, struct buf *out)
-{
-    uint32_t v = 0;
-    unsigned bits = 0;
-    while (str_ends_with(s, STR("=")))
-        s = str_sub(s, 0, s.len - 1);
-    for (size_t i = 0; i < s.len; i++) {
-        int d = digit_value(s.ptr[i]);
-        if (d < 0)
-            return false;
-        v = v << 6 | (uint32_t)d;
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            buf_push(out, (char)(unsigned char)(v >> bits));
-        }
-    }
-    return !out->failed;
-}
-
 static void from_auth_entry(const struct json *entry, struct credentials *ret)
 {
     const char *identity = js_get_cstr(entry, "identitytoken", "");
@@ -109,7 +77,7 @@ static void from_auth_entry(const struct json *entry, struct credentials *ret)
     if (*bearer && strcspn(bearer, "\r\n") == strlen(bearer))
         ret->bearer = xstrdup(bearer);
     CLEANUP_BUF struct buf plain = BUF_INIT(64 << 10);
-    if (base64_decode(str_trim(js_get_str(entry, "auth")), &plain)) {
+    if (base64_decode(str_trim(js_get_str(entry, "auth")), &plain, NULL) == 0) {
         struct str whole = buf_str(&plain);
         ptrdiff_t colon = str_find_char(whole, ':');
         if (colon > 0 && !memchr(whole.ptr, '\0', whole.len)) {
