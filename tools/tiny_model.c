@@ -16,6 +16,7 @@
 #include "engine/kernels/types.h"
 #include "gguf/gguf_writer.h"
 #include "quantize_ref.h"
+#include "random.h"
 
 /* How the values of a tensor are drawn. */
 enum fill { FILL_MATRIX, FILL_EMBEDDING, FILL_NORM, FILL_BIAS, FILL_ROPE };
@@ -30,30 +31,6 @@ struct tensor_list {
     struct tensor *items;
     size_t n;
 };
-
-/* ---- random numbers ---- */
-
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15; /* splitmix64 */
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-}
-
-/* Uniform in (-1, 1). */
-static float next_uniform(uint64_t *state)
-{
-    return (float)((double)(next_random(state) >> 11) * 0x1p-52 - 1);
-}
-
-static uint64_t tensor_seed(uint64_t seed, const char *name)
-{
-    uint64_t h = 0xcbf29ce484222325 ^ seed; /* FNV-1a */
-    for (; *name; name++)
-        h = (h ^ (unsigned char)*name) * 0x100000001b3;
-    return h;
-}
 
 /* The factors that stretch Llama 3's rotation: slow frequencies are divided by `factor`, fast ones
  * stay, with a smooth passage between 1/4 and 1 of the original context of 8192 tokens. */
@@ -82,7 +59,7 @@ static void fill_row(const struct tiny_model *m, const struct tensor *t, uint64_
                                               : 0.2f;
     float offset = t->fill == FILL_NORM ? 1.0f : 0.0f;
     for (uint32_t i = 0; i < t->cols; i++)
-        row[i] = offset + scale * next_uniform(state);
+        row[i] = offset + scale * random_uniform(state);
 }
 
 /* ---- the tensors ---- */
@@ -236,7 +213,8 @@ static void vocab_fill_bpe(struct vocab *v)
 
 static void write_vocab(struct gguf_writer *w, const struct tiny_model *m)
 {
-    CLEANUP(vocab_release) struct vocab v = {
+    CLEANUP(vocab_release)
+    struct vocab v = {
         .texts = xcalloc(m->n_vocab, sizeof(*v.texts)),
         .types = xcalloc(m->n_vocab, sizeof(*v.types)),
         .scores = xcalloc(m->n_vocab, sizeof(*v.scores)),
@@ -356,7 +334,7 @@ static int write_tensor(struct gguf_writer *w, const struct tiny_model *m, const
     bool keep = pool < t->rows;
     CLEANUP_FREE float *row = xcalloc(t->cols, sizeof(*row));
     CLEANUP_FREE char *packed = xcalloc(keep ? pool : 1, row_bytes);
-    uint64_t state = tensor_seed(m->seed, t->name);
+    uint64_t state = random_seed(m->seed, t->name);
     for (uint32_t i = 0; i < t->rows; i++) {
         char *at = packed + (keep ? i % pool * row_bytes : 0);
         if (i < pool) {

@@ -60,6 +60,7 @@ struct kv_desc {
 
 enum op_kind {
     OP_EMBED,     /* dst = w[id] * scale                                      (w: [vocab][width]) */
+    OP_INPUT,     /* dst = batch->rows[t], where that is not NULL; other rows keep what they have */
     OP_RMS_NORM,  /* dst = a / sqrt(mean(a²) + eps) * w, over groups of `head` values (0 = the row);
                      w has the width of a group, NULL = ones */
     OP_LAYER_NORM,/* dst = (a - mean) / sqrt(var + eps) * w + bias */
@@ -135,6 +136,8 @@ struct batch_seq {
 struct batch {
     int32_t n_tokens;
     const int32_t *ids;        /* [n_tokens], checked against the vocabulary by the caller */
+    const float *const *rows;  /* NULL, or [n_tokens] of NULL or a vector as wide as OP_INPUT's slot:
+                                  inputs that are no tokens, such as parts of a picture */
     int32_t n_seqs;
     const struct batch_seq *seqs;
     int32_t n_out;

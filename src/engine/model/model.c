@@ -79,7 +79,7 @@ struct backend *model_backend(const struct model *m)
 
 uint64_t model_weight_bytes(const struct model *m)
 {
-    return m->weights.bytes;
+    return m->weights.tensors.bytes;
 }
 
 /* ---- the KV cache ---- */

@@ -8,6 +8,7 @@
 
 #include "engine/backend/backend.h"
 #include "engine/model/descriptor.h"
+#include "engine/model/tensor_set.h"
 #include "gguf/gguf.h"
 
 struct layer_weights {
@@ -22,9 +23,7 @@ struct weights {
     struct layer_weights *layers; /* [n_layers] */
     uint32_t n_layers;
     float *rope_factors; /* [rope.dims / 2] from rope_freqs.weight, or NULL */
-    float **converted;   /* vectors that were not F32 in the file */
-    size_t n_converted;
-    uint64_t bytes; /* of all tensors, as in the file */
+    struct tensor_set tensors;
 };
 
 /* Checks that the file holds exactly the tensors of its descriptor, without loading any. */

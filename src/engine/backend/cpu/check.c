@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Checks a plan and a batch against each other before anything runs, so that the executor's loops can
- * trust every size and number. A mistake here is one of the plan builder or the batcher: ERR_INTERNAL
- * names the operation. */
+ * Checks a plan and a batch against each other before anything runs, so that the executor's loops
+ * can trust every size and number. A mistake here is one of the plan builder or the batcher:
+ * ERR_INTERNAL names the operation. */
 #include <inttypes.h>
 
 #include "engine/backend/cpu/cpu.h"
 
 static const char *const op_names[] = {
-    [OP_EMBED] = "embed",         [OP_RMS_NORM] = "rms_norm",   [OP_LAYER_NORM] = "layer_norm",
-    [OP_MATMUL] = "matmul",       [OP_ROPE] = "rope",           [OP_KV_STORE] = "kv_store",
-    [OP_ATTENTION] = "attention", [OP_ADD] = "add",             [OP_MUL] = "mul",
-    [OP_SCALE] = "scale",         [OP_ACT] = "act",             [OP_GLU] = "glu",
-    [OP_SELECT] = "select",       [OP_SOFTCAP] = "softcap",
+    [OP_EMBED] = "embed",         [OP_RMS_NORM] = "rms_norm", [OP_LAYER_NORM] = "layer_norm",
+    [OP_MATMUL] = "matmul",       [OP_ROPE] = "rope",         [OP_KV_STORE] = "kv_store",
+    [OP_ATTENTION] = "attention", [OP_ADD] = "add",           [OP_MUL] = "mul",
+    [OP_SCALE] = "scale",         [OP_ACT] = "act",           [OP_GLU] = "glu",
+    [OP_SELECT] = "select",       [OP_SOFTCAP] = "softcap",   [OP_INPUT] = "input",
 };
 
 int check_batch(const struct plan *plan, const struct kv *kv, const struct batch *batch,
@@ -42,8 +42,9 @@ int check_batch(const struct plan *plan, const struct kv *kv, const struct batch
         }
     }
     if (next != batch->n_tokens)
-        return error_set(err, ERR_INTERNAL, "batch: sequences cover %" PRId64 " of %" PRId32 " rows",
-                         next, batch->n_tokens);
+        return error_set(err, ERR_INTERNAL,
+                         "batch: sequences cover %" PRId64 " of %" PRId32 " rows", next,
+                         batch->n_tokens);
     for (int32_t i = 0; i < batch->n_out; i++) {
         if (batch->out_rows[i] < 0 || batch->out_rows[i] >= batch->n_tokens)
             return error_set(err, ERR_INTERNAL, "batch: output row %" PRId32 " of %" PRId32,
@@ -88,6 +89,12 @@ static const char *check_op(const struct check *c, const struct op *op, uint32_t
         for (int32_t i = 0; i < c->batch->n_tokens; i++) {
             if (c->batch->ids[i] < 0 || (uint32_t)c->batch->ids[i] >= op->w->rows)
                 return "a token id is outside the table";
+        }
+        return NULL;
+    case OP_INPUT:
+        for (int32_t i = 0; rows == 0 && i < c->batch->n_tokens; i++) {
+            if (!c->batch->rows || !c->batch->rows[i])
+                return "a row has no input";
         }
         return NULL;
     case OP_RMS_NORM:
@@ -139,7 +146,7 @@ static const char *check_op(const struct check *c, const struct op *op, uint32_t
 
 static bool reads_a(enum op_kind kind)
 {
-    return kind != OP_EMBED;
+    return kind != OP_EMBED && kind != OP_INPUT;
 }
 
 static bool reads_b(enum op_kind kind)
@@ -173,7 +180,9 @@ int check_plan(const struct plan *plan, const struct kv *kv, const struct batch 
             wrong = "its inputs have different numbers of rows";
         if (!wrong) {
             rows = reads_a(op->kind) ? rows_now[op->a] : c.n_tokens;
-            wrong = check_op(&c, op, rows);
+            /* OP_INPUT may leave rows alone if its slot has some: 0 tells check_op() it has none. */
+            bool written = rows_now[op->dst] == c.n_tokens;
+            wrong = check_op(&c, op, op->kind == OP_INPUT && !written ? 0 : rows);
         }
         if (wrong)
             return error_set(err, ERR_INTERNAL, "operation %zu of the plan (%s): %s", i,
@@ -186,7 +195,8 @@ int check_plan(const struct plan *plan, const struct kv *kv, const struct batch 
         slot_rows[op->dst] = MAX(slot_rows[op->dst], rows_now[op->dst]);
     }
     if (plan->out_slot >= plan->n_slots || rows_now[plan->out_slot] != n_out)
-        return error_set(err, ERR_INTERNAL, "the plan's output slot %u does not hold the %u output rows",
+        return error_set(err, ERR_INTERNAL,
+                         "the plan's output slot %u does not hold the %u output rows",
                          plan->out_slot, n_out);
     return 0;
 }

@@ -68,6 +68,15 @@ static void embed_rows(void *arg, size_t begin, size_t end, uint32_t thread)
     }
 }
 
+static void input_rows(void *arg, size_t begin, size_t end, uint32_t thread)
+{
+    const struct row_job *j = arg;
+    (void)thread;
+    for (size_t t = begin; t < end; t++)
+        if (j->run->batch->rows[t])
+            memcpy(j->dst + t * j->width, j->run->batch->rows[t], j->width * sizeof(float));
+}
+
 static void norm_rows(void *arg, size_t begin, size_t end, uint32_t thread)
 {
     const struct row_job *j = arg;
@@ -150,6 +159,10 @@ static int run_op(struct run *run, const struct op *op, uint32_t n_rows, struct 
     switch (op->kind) {
     case OP_EMBED:
         run_rows(run, op, n_rows, embed_rows);
+        return 0;
+    case OP_INPUT:
+        if (run->batch->rows)
+            run_rows(run, op, n_rows, input_rows);
         return 0;
     case OP_RMS_NORM:
     case OP_LAYER_NORM:

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The tensors that a model wants from a file: found by name, checked for shape and type, and then
+ * loaded on a backend all together, so that a file that lacks one is refused before any is read.
+ *
+ *     CLEANUP(tensor_set_release) struct tensor_set s = {0};
+ *     tensor_set_init(&s, g);
+ *     tensor_set_want(&s, &(struct tensor_want){"output_norm.weight", &w->norm, .cols = n,
+ *                                               .vector = true, .required = true}, err);
+ *     ...
+ *     tensor_set_complete(&s, "a llama model", err);
+ *     tensor_set_load(&s, backend, err);
+ *
+ * The set owns the copies of vectors that were not F32 in the file; it must live as long as the
+ * weights. */
+#ifndef ENGINE_MODEL_TENSOR_SET_H
+#define ENGINE_MODEL_TENSOR_SET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "engine/backend/backend.h"
+#include "gguf/gguf.h"
+
+struct tensor_want {
+    const char *name;
+    struct weight **slot; /* where the weight goes; NULL there when the tensor is absent */
+    uint32_t rows, cols;
+    bool vector;     /* one row, of type F32, F16 or BF16, kept as F32 */
+    bool required;   /* absent is an error */
+    bool flat;       /* more than two dimensions: the last is `rows`, the others together `cols` */
+    bool transposed; /* [rows] is the fast dimension in the file; kept as F32 */
+};
+
+struct tensor_entry {
+    struct tensor_want want;
+    const struct gguf_tensor *tensor;
+};
+
+struct tensor_set {
+    const struct gguf *g;
+    struct tensor_entry *entries; /* [n_entries], as many as the file has tensors at most */
+    size_t n_entries;
+    bool *used; /* [tensors of the file] */
+    float **copies;
+    size_t n_copies;
+    uint64_t bytes; /* of the loaded tensors, as in the file */
+};
+
+int tensor_set_init(struct tensor_set *s, const struct gguf *g, struct error *err);
+void tensor_set_release(struct tensor_set *s); /* a zeroed one is fine */
+
+/* `want` is copied, its name only used during the call. */
+int tensor_set_want(struct tensor_set *s, const struct tensor_want *want, struct error *err);
+
+/* Marks a tensor as known, but not wanted on the backend; NULL if there is none. */
+const struct gguf_tensor *tensor_set_know(struct tensor_set *s, const char *name);
+
+/* Every tensor of the file must be wanted or known: "tensor 'x' is not part of WHAT". */
+int tensor_set_complete(const struct tensor_set *s, const char *what, struct error *err);
+
+int tensor_set_load(struct tensor_set *s, struct backend *b, struct error *err);
+
+#endif
