@@ -461,7 +461,7 @@ static void attend(const struct ref_model *m, const double *q, const double *key
     double scale = 1 / sqrt((double)m->head_k);
     double softcap = number(m, "attn_logit_softcapping", strcmp(m->arch, "gemma2") == 0 ? 50 : 0);
     double *score = need(calloc(pos + 1, sizeof(double)));
-    double max = -INFINITY, sum = 0;
+    double max = -(double)INFINITY, sum = 0;
     for (size_t p = first; p <= pos; p++) {
         const double *k = keys + (p * m->n_kv_heads + kv_head) * m->head_k;
         for (size_t i = 0; i < m->head_k; i++)

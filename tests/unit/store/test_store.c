@@ -487,7 +487,6 @@ static void test_remove__shared_blobs_stay(void **state)
     struct oci_digest a, b;
     assert_ok(fixture_add(s, "weights", "docker.io/a/x:1", &a, &err));
     /* A variant: the same layer, another config. */
-    CLEANUP_BUF struct buf config = BUF_INIT(1 << 16);
     CLEANUP_BUF struct buf manifest = BUF_INIT(1 << 16);
     struct oci_digest layer = oci_digest_of(STR("weights")), c = oci_digest_of(STR("{}"));
     struct oci_manifest m = {0};

@@ -140,7 +140,7 @@ static double distance(const float *got, const double *want, size_t n)
     double diff = 0, range = 0;
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(got[i]))
-            return INFINITY;
+            return (double)INFINITY;
         diff = fmax(diff, fabs((double)got[i] - want[i]));
         range = fmax(range, fabs(want[i]));
     }
