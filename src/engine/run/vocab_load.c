@@ -17,6 +17,7 @@ struct vocab_arrays {
     struct str *tokens, *merges;
     float *scores;
     int32_t *types;
+    char *charsmap;
 };
 
 static void vocab_arrays_release(struct vocab_arrays *a)
@@ -25,6 +26,7 @@ static void vocab_arrays_release(struct vocab_arrays *a)
     free(a->merges);
     free(a->scores);
     free(a->types);
+    free(a->charsmap);
 }
 
 /* Longer arrays are cut to the vocabulary, shorter ones are refused. */
@@ -119,6 +121,26 @@ static int load_switches(const struct gguf *g, struct vocab_source *src, struct 
     return 0;
 }
 
+/* Bytes, which some writers call signed. */
+static int load_charsmap(const struct gguf *g, struct vocab_source *src, struct vocab_arrays *a,
+                         struct error *err)
+{
+    if (!gguf_has(g, KEY("precompiled_charsmap")))
+        return 0;
+    CLEANUP_FREE int32_t *values = NULL;
+    size_t n;
+    int r = gguf_get_i32_array(g, KEY("precompiled_charsmap"), &values, &n, err);
+    if (r < 0)
+        return r;
+    a->charsmap = alloc_array(n + 1, 1);
+    if (!a->charsmap)
+        return error_set(err, ERR_NOMEM, "no memory for a map of %zu bytes", n);
+    for (size_t i = 0; i < n; i++)
+        a->charsmap[i] = (char)values[i];
+    src->charsmap = str_make(a->charsmap, n);
+    return 0;
+}
+
 static int load_names(const struct gguf *g, struct vocab_source *src, struct error *err)
 {
     int r = gguf_get_str(g, KEY("model"), &src->model, err);
@@ -142,5 +164,7 @@ int vocab_load(const struct gguf *g, struct tokenizer **ret, struct error *err)
         r = load_ids(g, &src, err);
     if (r == 0)
         r = load_switches(g, &src, err);
+    if (r == 0)
+        r = load_charsmap(g, &src, &arrays, err);
     return r == 0 ? tokenizer_create(&src, ret, err) : r;
 }

@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/utf8.h"
+#include "engine/text/unicode.h"
 
 struct bpe_merge {
     int32_t left, right; /* -1 = free slot */
@@ -101,6 +102,11 @@ static int byte_chars_init(struct tokenizer *t)
 
 int bpe_init(struct tokenizer *t, const struct vocab_source *src, struct error *err)
 {
+    t->drop_spaces = str_eq_c(src->model, "whitespace");
+    if (src->lowercase >= 0)
+        t->lowercase = src->lowercase > 0;
+    else
+        t->lowercase = !(t->pre_flags & PRE_KEEP_CASE);
     if (byte_chars_init(t) < 0 || merges_init(t, src) < 0)
         return error_set(err, ERR_NOMEM, "no memory for %zu merges", src->n_merges);
     return 0;
@@ -196,8 +202,7 @@ static int word_encode(struct encoder *e, struct str word, struct buf *scratch)
     return 0;
 }
 
-/* A copy with U+FFFD for every byte that is no part of a UTF-8 character. */
-static void replace_invalid(struct str text, struct buf *out)
+void replace_invalid(struct str text, struct buf *out)
 {
     for (size_t at = 0; at < text.len;) {
         uint32_t cp;
@@ -227,6 +232,30 @@ static int words_encode(struct encoder *e, struct str text, struct error *err)
     return 0;
 }
 
+/* "whitespace": what stands between white space is tokenized, in small letters if so wanted. */
+static int spaced_encode(struct encoder *e, struct str text, struct error *err)
+{
+    CLEANUP_BUF struct buf part = BUF_INIT(SIZE_MAX / 4);
+    for (size_t at = 0; at < text.len;) {
+        buf_clear(&part);
+        for (; at < text.len;) {
+            uint32_t cp;
+            at += utf8_decode(text.ptr + at, text.len - at, &cp);
+            if (unicode_is_space(cp))
+                break;
+            char bytes[UTF8_MAX];
+            size_t n = utf8_encode(e->t->lowercase ? unicode_to_lower(cp) : cp, bytes);
+            buf_append_bytes(&part, bytes, n);
+        }
+        int r = buf_check(&part, "the text", err);
+        if (r == 0 && part.len > 0)
+            r = words_encode(e, buf_str(&part), err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 int bpe_encode(struct encoder *e, struct str text, struct error *err)
 {
     CLEANUP_BUF struct buf valid = BUF_INIT(SIZE_MAX / 4);
@@ -237,6 +266,8 @@ int bpe_encode(struct encoder *e, struct str text, struct error *err)
             return r;
         text = buf_str(&valid);
     }
+    if (e->t->drop_spaces)
+        return spaced_encode(e, text, err);
     if (!e->t->escape_spaces)
         return words_encode(e, text, err);
     size_t len;

@@ -65,10 +65,17 @@ int tokenizer_piece(const struct tokenizer *t, int32_t id, bool special, struct 
                          t->n_tokens - 1);
     uint16_t attr = t->attrs[id];
     struct str text = strtab_get(&t->strings, id);
-    if (attr & (IS_CONTROL | IS_UNKNOWN)) {
-        if (special)
+    bool hidden = attr & (IS_CONTROL | IS_UNKNOWN) && !special;
+    if (hidden) {
+        /* nothing */
+    } else if (t->kind == VOCAB_RWKV) {
+        rwkv_unescape(text, out);
+    } else if (t->kind == VOCAB_PLAMO2) {
+        if (attr & IS_BYTE)
+            append_byte_token(text, out);
+        else
             buf_append(out, text);
-    } else if (attr & IS_USER_DEFINED) {
+    } else if (attr & (IS_CONTROL | IS_UNKNOWN | IS_USER_DEFINED)) {
         buf_append(out, text);
     } else if (attr & IS_NORMAL) {
         if (t->escape_spaces)

@@ -292,7 +292,7 @@ static const struct pretokenizer_rule rules[] = {
     {"gemma4 granite-embed-multi-311m", lines_steps,
      PRE_RAW_BYTES | PRE_ESCAPE_SPACES | PRE_NEWLINE_WORDS | PRE_ALWAYS_BOS},
     {"sarvam-moe", lines_steps, PRE_RAW_BYTES | PRE_ESCAPE_SPACES | PRE_KEEP_SPACES},
-    {"whitespace", whitespace_steps, PRE_RAW_BYTES},
+    {"whitespace", whitespace_steps, PRE_RAW_BYTES | PRE_KEEP_CASE},
 };
 
 const struct pretokenizer_rule *pretokenizer_rule_at(size_t i)

@@ -17,7 +17,8 @@ static int kind_of_model(struct str model, enum vocab_kind *ret, struct error *e
         const char *model;
         enum vocab_kind kind;
     } models[] = {
-        {"llama", VOCAB_SPM}, {"gpt2", VOCAB_BPE}, {"gemma4", VOCAB_BPE}, {"bert", VOCAB_WPM},
+        {"llama", VOCAB_SPM}, {"gpt2", VOCAB_BPE}, {"gemma4", VOCAB_BPE}, {"whitespace", VOCAB_BPE},
+        {"bert", VOCAB_WPM},  {"t5", VOCAB_UGM},   {"rwkv", VOCAB_RWKV},  {"plamo2", VOCAB_PLAMO2},
     };
     for (size_t i = 0; i < ARRAY_LEN(models); i++) {
         if (str_eq_c(model, models[i].model)) {
@@ -35,8 +36,9 @@ static int source_check(const struct vocab_source *src, struct error *err)
     if (src->n_tokens == 0)
         return error_set(err, ERR_CORRUPT, "the vocabulary (tokenizer.ggml.tokens) has no tokens");
     if (src->n_tokens > INT32_MAX / 8)
-        return error_set(err, ERR_TOO_LARGE, "the vocabulary has %zu tokens; at most %d can be read",
-                         src->n_tokens, INT32_MAX / 8);
+        return error_set(err, ERR_TOO_LARGE,
+                         "the vocabulary has %zu tokens; at most %d can be read", src->n_tokens,
+                         INT32_MAX / 8);
     return 0;
 }
 
@@ -55,6 +57,26 @@ static int pretokenizer_init(struct tokenizer *t, const struct vocab_source *src
     return 0;
 }
 
+static int kind_init(struct tokenizer *t, const struct vocab_source *src, struct error *err)
+{
+    switch (t->kind) {
+    case VOCAB_SPM:
+        spm_init(t);
+        return 0;
+    case VOCAB_BPE:
+        return bpe_init(t, src, err);
+    case VOCAB_WPM:
+        return wpm_init(t, src, err);
+    case VOCAB_UGM:
+        return ugm_init(t, src, err);
+    case VOCAB_RWKV:
+        return rwkv_init(t, err);
+    case VOCAB_PLAMO2:
+        return plamo2_init(t, err);
+    }
+    return error_set(err, ERR_INTERNAL, "no such kind of vocabulary");
+}
+
 static int tokenizer_init(struct tokenizer *t, const struct vocab_source *src, struct error *err)
 {
     int r = source_check(src, err);
@@ -64,13 +86,7 @@ static int tokenizer_init(struct tokenizer *t, const struct vocab_source *src, s
         r = pretokenizer_init(t, src, err);
     if (r == 0)
         r = vocab_init(t, src, err);
-    if (r == 0 && t->kind == VOCAB_SPM)
-        spm_init(t);
-    if (r == 0 && t->kind == VOCAB_BPE)
-        r = bpe_init(t, src, err);
-    if (r == 0 && t->kind == VOCAB_WPM)
-        r = wpm_init(t, src, err);
-    return r;
+    return r == 0 ? kind_init(t, src, err) : r;
 }
 
 int tokenizer_create(const struct vocab_source *src, struct tokenizer **ret, struct error *err)
@@ -92,6 +108,7 @@ void tokenizer_free(struct tokenizer *t)
     if (!t)
         return;
     bpe_release(t);
+    ugm_release(t);
     trie_release(&t->words);
     special_release(&t->special);
     strtab_release(&t->strings);
@@ -162,6 +179,13 @@ static int text_encode(struct encoder *e, struct str text, bool after_special, s
         return bpe_encode(e, text, err);
     case VOCAB_WPM:
         return wpm_encode(e, text, err);
+    case VOCAB_UGM:
+        return ugm_encode(e, text, err);
+    case VOCAB_RWKV:
+        rwkv_encode(e, text);
+        return 0;
+    case VOCAB_PLAMO2:
+        return plamo2_encode(e, text, err);
     }
     return error_set(err, ERR_INTERNAL, "no such kind of vocabulary");
 }

@@ -40,7 +40,7 @@ enum token_type {
  * time of tokenizer_create(). Ids are -1 where the key is absent, and so are switches; start from
  * VOCAB_SOURCE_INIT. */
 struct vocab_source {
-    struct str model; /* "llama", "gpt2", … */
+    struct str model; /* "llama", "gpt2", … see tokenizer_create() */
     struct str pre;   /* pre-tokenizer name; {NULL,0} if absent */
     struct str name;  /* general.name: only it tells that tokens swallow white space (Phi 3) */
     struct str arch;  /* general.architecture, likewise */
@@ -55,6 +55,7 @@ struct vocab_source {
     int add_bos, add_eos, add_space_prefix; /* -1 = absent: the model type's default */
     int remove_extra_whitespaces;
     int lowercase, strip_accents; /* tokenizer.ggml.normalizer.*, for "bert" */
+    struct str charsmap; /* the bytes of precompiled_charsmap, for "t5"; empty = none */
 };
 #define VOCAB_SOURCE_INIT                                                                 \
     ((struct vocab_source){.bos = -1, .eos = -1, .eot = -1, .eom = -1, .unk = -1,         \
@@ -66,8 +67,8 @@ struct vocab_source {
 
 struct tokenizer;
 
-/* Models: "llama", "gpt2", "gemma4", "bert"; another one, or an unknown pre-tokenizer, is
- * ERR_UNSUPPORTED. Ids out of range count as absent. */
+/* Models: "llama", "gpt2", "gemma4", "whitespace", "bert", "t5", "rwkv", "plamo2"; another one, or
+ * an unknown pre-tokenizer, is ERR_UNSUPPORTED. Ids out of range count as absent. */
 int tokenizer_create(const struct vocab_source *src, struct tokenizer **ret, struct error *err);
 void tokenizer_free(struct tokenizer *t); /* NULL is fine */
 DEFINE_CLEANUP(tokenizer, struct tokenizer, tokenizer_free);

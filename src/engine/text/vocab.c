@@ -125,7 +125,7 @@ static int tokens_copy(struct tokenizer *t, const struct vocab_source *src)
         t->attrs[i] = src->types ? attr_of_type(src->types[i]) : IS_NORMAL;
         t->max_len = MAX(t->max_len, src->tokens[i].len);
     }
-    if (t->kind != VOCAB_SPM)
+    if (t->kind != VOCAB_SPM && t->kind != VOCAB_UGM && t->kind != VOCAB_PLAMO2)
         return 0;
     t->scores = alloc_array_zero(src->n_tokens, sizeof(*t->scores));
     if (!t->scores)
@@ -170,6 +170,17 @@ static void flag_defaults(struct tokenizer *t, const struct vocab_source *src)
         t->escape_spaces = true;
         t->clean_spaces = true;
         break;
+    case VOCAB_UGM:
+        eos = 1, unk = 2;
+        t->add_eos = true;
+        t->escape_spaces = true;
+        t->merge_spaces = src->remove_extra_whitespaces > 0;
+        break;
+    case VOCAB_PLAMO2:
+        bos = 1, eos = 2, unk = 0;
+        break;
+    case VOCAB_RWKV:
+        break;
     }
     if (src->add_bos >= 0)
         t->add_bos = src->add_bos > 0;
@@ -177,6 +188,8 @@ static void flag_defaults(struct tokenizer *t, const struct vocab_source *src)
         t->add_eos = src->add_eos > 0;
     if (src->add_space_prefix >= 0)
         t->add_space_prefix = src->add_space_prefix > 0;
+    if (t->kind == VOCAB_RWKV || t->kind == VOCAB_PLAMO2) /* nothing is ever added to a text */
+        t->add_bos = t->add_eos = t->add_space_prefix = false;
     if (t->kind == VOCAB_BPE && (t->pre_flags & PRE_ALWAYS_BOS))
         t->add_bos = true;
     t->bos = checked_id(t, src->bos, bos);

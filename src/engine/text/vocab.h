@@ -3,7 +3,8 @@
  * The inside of struct tokenizer, for the files of this folder.
  *
  * tokenizer.c builds it and hands texts to the kind of the vocabulary; vocab.c reads the tokens and
- * finds out which are special; spm.c, bpe.c and wpm.c encode; detokenizer.c decodes. */
+ * finds out which are special; spm.c, bpe.c, wpm.c, ugm.c, rwkv.c and plamo2.c encode;
+ * detokenizer.c decodes. */
 #ifndef ENGINE_TEXT_VOCAB_H
 #define ENGINE_TEXT_VOCAB_H
 
@@ -33,6 +34,17 @@ enum vocab_kind {
     VOCAB_SPM, /* SentencePiece with scores: "llama" */
     VOCAB_BPE, /* byte-pair encoding with merges: "gpt2" */
     VOCAB_WPM, /* WordPiece: "bert" */
+    VOCAB_UGM, /* SentencePiece's unigram model: "t5" */
+    VOCAB_RWKV,
+    VOCAB_PLAMO2,
+};
+
+/* The compiled map of a SentencePiece model, see ugm.c. */
+struct charsmap {
+    uint32_t *nodes; /* [n_nodes] */
+    uint32_t n_nodes;
+    char *replacements;
+    size_t replacements_len;
 };
 
 struct bpe_merge;
@@ -44,7 +56,7 @@ struct tokenizer {
      * results of merges that are no tokens. */
     struct strtab strings;
     uint16_t *attrs;   /* [n_tokens] enum token_attr */
-    float *scores;     /* [n_tokens], SPM only */
+    float *scores;     /* [n_tokens] SPM, UGM, PLaMo 2; else NULL */
     bool words_apart;  /* SPM: no token goes on behind a word, so words merge by themselves */
     size_t max_len;    /* bytes of the longest token */
     struct special special;
@@ -55,7 +67,7 @@ struct tokenizer {
     bool escape_spaces; /* a space in the text is U+2581 in the tokens */
     bool clean_spaces;  /* decoding tidies spaces before punctuation */
 
-    int32_t byte_tokens[256]; /* "<0xNN>"; SPM and raw BPE; -1 = none */
+    int32_t byte_tokens[256]; /* "<0xNN>"; SPM, PLaMo 2 and raw BPE; -1 = none */
 
     /* BPE */
     struct pretokenizer *pre;
@@ -65,10 +77,18 @@ struct tokenizer {
     int32_t byte_strings[256]; /* the string of each byte in byte-level text */
     uint8_t byte_of[0x180];    /* and back, by code point */
     bool is_byte_char[0x180];
+    bool drop_spaces; /* white space separates words and is gone ("whitespace") */
 
-    /* WPM */
-    struct trie words;
+    struct trie words; /* WPM, UGM, RWKV, PLaMo 2: the tokens that text may become */
+
+    /* WPM; BPE that drops spaces */
     bool lowercase, strip_accents;
+
+    /* UGM */
+    struct trie user_defined;
+    struct charsmap charsmap;
+    float unknown_score;
+    bool merge_spaces; /* a run of spaces is one, those at the ends are none */
 };
 
 /* U+2581, how vocabularies write a space. */
@@ -92,11 +112,24 @@ void encoder_emit(struct encoder *e, int32_t id);
 int spm_encode(struct encoder *e, struct str text, bool space_prefix, struct error *err);
 int bpe_encode(struct encoder *e, struct str text, struct error *err);
 int wpm_encode(struct encoder *e, struct str text, struct error *err);
+int ugm_encode(struct encoder *e, struct str text, struct error *err);
+void rwkv_encode(struct encoder *e, struct str text);
+int plamo2_encode(struct encoder *e, struct str text, struct error *err);
 
 void spm_init(struct tokenizer *t);
 int bpe_init(struct tokenizer *t, const struct vocab_source *src, struct error *err);
 void bpe_release(struct tokenizer *t);
 int wpm_init(struct tokenizer *t, const struct vocab_source *src, struct error *err);
+int ugm_init(struct tokenizer *t, const struct vocab_source *src, struct error *err);
+void ugm_release(struct tokenizer *t);
+int rwkv_init(struct tokenizer *t, struct error *err);
+int plamo2_init(struct tokenizer *t, struct error *err);
+
+/* Appends the bytes of a token of a RWKV vocabulary. */
+void rwkv_unescape(struct str text, struct buf *out);
+
+/* Appends text with U+FFFD for every byte that is no part of a UTF-8 character. */
+void replace_invalid(struct str text, struct buf *out);
 
 /* A copy of text with each space escaped; the caller frees. NULL when out of memory. */
 char *escape_spaces(struct str text, bool space_prefix, size_t *ret_len);
