@@ -131,6 +131,8 @@ struct batch_seq {
     int32_t first, n;
     int32_t n_past;
     const int32_t *pages;
+    const int32_t *sees; /* NULL, or [n]: the last position that each token's causal attention sees, in
+                            place of its own; never less than that, ascending, within the part */
 };
 
 struct batch {

@@ -153,6 +153,7 @@ void model_plan_build(struct model_plan *ret, const struct descriptor *d, const 
 
     uint16_t x = slot(&b, SLOT_X, d->n_embd);
     add(&b, (struct op){.kind = OP_EMBED, .dst = x, .w = w->token_embd, .scale = d->embd_scale});
+    add(&b, (struct op){.kind = OP_INPUT, .dst = x});
     for (uint16_t i = 0; i < d->n_layers; i++) {
         build_attention(&b, i, x);
         if (i + 1u == d->n_layers) {

@@ -56,7 +56,10 @@ struct batcher {
     struct generation *waiting, **waiting_end; /* some of their sequences have no slot yet */
     struct candidates candidates;
     float *logits;             /* [n_parallel][n_vocab] */
-    int32_t *batch_ids;        /* [step_tokens + n_parallel] */
+    int32_t *batch_ids;        /* [batch_rows] */
+    const float **batch_media; /* [batch_rows] rows of media, NULL for text */
+    int32_t *batch_sees;       /* [batch_rows] */
+    size_t batch_rows;         /* step_tokens + n_parallel + MEDIA_WHOLE_MAX */
     struct batch_seq *seqs;    /* [n_parallel] */
     int32_t *out_rows;         /* [n_parallel] */
     struct slot **batch_slots; /* [n_parallel] of each batch_seq */
@@ -172,7 +175,8 @@ static void slot_start(struct batcher *b, struct slot *s, struct generation *g, 
     memcpy(s->ids, p->ids, p->n * sizeof(*s->ids));
     s->n_past = s->n_cached = cache_seq_begin(&b->cache, &s->cache, s->ids, p->n, g->cache_prompt);
     for (uint32_t i = 0; i < p->n; i++)
-        sampler_accept(g->choices[choice].sampler, s->ids[i]);
+        if (s->ids[i] >= 0) /* media are no tokens that could be said again */
+            sampler_accept(g->choices[choice].sampler, s->ids[i]);
 
     /* Before the request leaves the queue, so that nobody sees it in neither place. */
     pthread_mutex_lock(&b->lock);
@@ -384,6 +388,38 @@ static void share_out(struct batcher *b)
     }
 }
 
+static const struct generation_prompt *slot_prompt(const struct slot *s)
+{
+    return &s->g->prompts[s->g->choices[s->choice].prompt];
+}
+
+/* Media whose tokens see each other are computed in one step: a chunk that would end inside them
+ * ends before them, or, where they come next, takes all of them. One sequence a step may do that,
+ * so that the batch stays bounded; others wait. */
+static void keep_media_whole(struct batcher *b)
+{
+    bool taken = false;
+    for (uint32_t i = 0; i < b->n_parallel; i++) {
+        struct slot *s = &b->slots[i];
+        if (!slot_in_prompt(s) || s->n_now == 0)
+            continue;
+        const struct generation_prompt *p = slot_prompt(s);
+        for (size_t m = 0; m < p->n_media; m++) {
+            uint32_t first = p->media[m].first, end = first + p->media[m].n;
+            uint32_t chunk_end = s->n_past + s->n_now;
+            if (!p->media[m].whole || chunk_end <= first || chunk_end >= end)
+                continue;
+            if (first > s->n_past) {
+                s->n_now = first - s->n_past;
+            } else {
+                s->n_now = taken ? 0 : end - s->n_past;
+                taken = true;
+            }
+            break;
+        }
+    }
+}
+
 /* Pages for what share_out() planned. */
 static void reserve_pages(struct batcher *b)
 {
@@ -395,11 +431,33 @@ static void reserve_pages(struct batcher *b)
     }
 }
 
+/* The rows of the step's media; false if it has none. */
+static bool fill_media(struct batcher *b, const struct slot *s, int32_t first_row)
+{
+    const struct generation_prompt *p = slot_prompt(s);
+    bool any = false;
+    for (size_t m = 0; m < p->n_media; m++) {
+        const struct prompt_media *media = &p->media[m];
+        uint32_t begin = MAX(media->first, s->n_past);
+        uint32_t end = MIN(media->first + media->n, s->n_past + s->n_now);
+        for (uint32_t at = begin; at < end; at++) {
+            int32_t row = first_row + (int32_t)(at - s->n_past);
+            b->batch_ids[row] = 0;
+            b->batch_media[row] = media->rows + (size_t)(at - media->first) * b->lm->n_embd;
+            if (media->whole)
+                b->batch_sees[row] = (int32_t)(media->first + media->n) - 1;
+            any = true;
+        }
+    }
+    return any;
+}
+
 /* Fills the batch; false if there is nothing to compute. */
 static bool build(struct batcher *b, struct step *step)
 {
     struct batch *batch = &step->batch;
     *step = (struct step){.batch = {.ids = b->batch_ids, .seqs = b->seqs, .out_rows = b->out_rows}};
+    memset(b->batch_media, 0, b->batch_rows * sizeof(*b->batch_media));
     for (uint32_t i = 0; i < b->n_parallel; i++) {
         struct slot *s = &b->slots[i];
         if (!s->g || s->n_now == 0)
@@ -414,6 +472,12 @@ static bool build(struct batcher *b, struct step *step)
                                                       .n_past = (int32_t)s->n_past,
                                                       .pages = s->cache.pages};
         memcpy(b->batch_ids + batch->n_tokens, s->ids + s->n_past, s->n_now * sizeof(*s->ids));
+        for (uint32_t k = 0; k < s->n_now; k++)
+            b->batch_sees[batch->n_tokens + (int32_t)k] = (int32_t)(s->n_past + k);
+        if (slot_in_prompt(s) && fill_media(b, s, batch->n_tokens)) {
+            batch->rows = b->batch_media;
+            b->seqs[batch->n_seqs - 1].sees = b->batch_sees + batch->n_tokens;
+        }
         batch->n_tokens += (int32_t)s->n_now;
         if (slot_in_prompt(s))
             step->n_prompt_tokens += s->n_now;
@@ -614,6 +678,7 @@ static void *batcher_main(void *arg)
         if (admit(b))
             publish(b, NULL);
         share_out(b);
+        keep_media_whole(b);
         reserve_pages(b);
         bool work = build(b, &step);
         if (work)
@@ -639,9 +704,12 @@ static int batcher_allocate(struct batcher *b, const struct batcher_options *o, 
     b->out_rows = xcalloc(n, sizeof(*b->out_rows));
     b->batch_slots = xcalloc(n, sizeof(*b->batch_slots));
     b->infos = xcalloc(n, sizeof(*b->infos));
-    b->batch_ids = alloc_array((size_t)b->step_tokens + n, sizeof(*b->batch_ids));
+    b->batch_rows = (size_t)b->step_tokens + n + MEDIA_WHOLE_MAX;
+    b->batch_ids = alloc_array(b->batch_rows, sizeof(*b->batch_ids));
+    b->batch_sees = alloc_array(b->batch_rows, sizeof(*b->batch_sees));
+    b->batch_media = alloc_array(b->batch_rows, sizeof(*b->batch_media));
     b->logits = alloc_aligned(n * b->lm->n_vocab, sizeof(*b->logits));
-    bool enough = b->batch_ids && b->logits;
+    bool enough = b->batch_ids && b->batch_sees && b->batch_media && b->logits;
     for (size_t i = 0; i < n && enough; i++) {
         struct slot *s = &b->slots[i];
         s->ids = alloc_array((size_t)b->ctx_size + 1, sizeof(*s->ids));
@@ -712,6 +780,8 @@ void batcher_free(struct batcher *b)
     free(b->batch_slots);
     free(b->infos);
     free(b->batch_ids);
+    free(b->batch_sees);
+    free(b->batch_media);
     free(b->logits);
     pthread_mutex_destroy(&b->lock);
     pthread_cond_destroy(&b->work);

@@ -48,6 +48,7 @@ enum {
     CHOICES_MAX = 64,  /* sequences of one request: prompts times choices */
     TOP_LOGPROBS_MAX = 20,
     CTX_SIZE_MAX = 1 << 24,
+    MEDIA_WHOLE_MAX = 1024,
 };
 
 struct batcher_options {
@@ -69,9 +70,20 @@ uint32_t batcher_n_parallel(const struct batcher *b);
 
 /* ---- a request ---- */
 
+/* A part of a prompt that is no text: its rows take the place of embeddings. Its ids are negative
+ * numbers of the caller's choice that stand for this content wherever it occurs; the prefix tree
+ * compares them. */
+struct prompt_media {
+    uint32_t first, n; /* ids[first .. first+n) */
+    const float *rows; /* [n][n_embd] */
+    bool whole;        /* each of its tokens sees all of them; n is then at most MEDIA_WHOLE_MAX */
+};
+
 struct prompt {
     const int32_t *ids;
-    size_t n; /* 1..ctx_size */
+    size_t n;                         /* 1..ctx_size */
+    const struct prompt_media *media; /* [n_media] ascending, not overlapping */
+    size_t n_media;
 };
 
 struct generation_request {

@@ -22,8 +22,11 @@ void generation_event_free(struct generation_event *e)
 
 static void generation_destroy(struct generation *g)
 {
-    for (uint32_t i = 0; g->prompts && i < g->n_prompts; i++)
+    for (uint32_t i = 0; g->prompts && i < g->n_prompts; i++) {
         free(g->prompts[i].ids);
+        free(g->prompts[i].media);
+        free(g->prompts[i].rows_owned);
+    }
     for (uint32_t i = 0; g->choices && i < g->n_choices; i++) {
         sampler_free(g->choices[i].sampler);
         output_release(&g->choices[i].output);
@@ -47,6 +50,68 @@ void generation_unref(struct generation *g)
         generation_destroy(g);
 }
 
+/* The ids of media are negative, all others are in the vocabulary. */
+static int check_ids(const struct prompt *p, const struct lm *lm, struct error *err)
+{
+    size_t at = 0;
+    for (size_t m = 0; m <= p->n_media; m++) {
+        size_t end = m < p->n_media ? p->media[m].first : p->n;
+        for (; at < end; at++)
+            if (p->ids[at] < 0 || (uint32_t)p->ids[at] >= lm->n_vocab)
+                return error_set(err, ERR_INVALID,
+                                 "the prompt has token %d, the vocabulary has the ids 0 to %u",
+                                 p->ids[at], lm->n_vocab - 1);
+        if (m < p->n_media)
+            at += p->media[m].n;
+    }
+    return 0;
+}
+
+static int check_media(const struct prompt *p, struct error *err)
+{
+    size_t at = 0;
+    for (size_t m = 0; m < p->n_media; m++) {
+        const struct prompt_media *media = &p->media[m];
+        bool inside = media->first >= at && media->first <= p->n && media->n > 0 &&
+                      media->n <= p->n - media->first;
+        if (!inside || (media->whole && media->n > MEDIA_WHOLE_MAX))
+            return error_set(err, ERR_INTERNAL,
+                             "part %zu of the prompt, %u tokens at %u, is not "
+                             "within it",
+                             m, media->n, media->first);
+        at = media->first + media->n;
+        for (size_t i = media->first; i < at; i++)
+            if (p->ids[i] >= 0)
+                return error_set(err, ERR_INTERNAL,
+                                 "token %zu of the prompt is both text and media", i);
+    }
+    return 0;
+}
+
+static int media_copy(struct generation_prompt *to, const struct prompt *from, size_t width,
+                      struct error *err)
+{
+    size_t n_rows = 0;
+    for (size_t m = 0; m < from->n_media; m++)
+        n_rows += from->media[m].n;
+    if (n_rows == 0)
+        return 0;
+    to->n_media = from->n_media;
+    to->media = alloc_array(from->n_media, sizeof(*to->media));
+    to->rows_owned = alloc_array(n_rows * width, sizeof(float));
+    if (!to->media || !to->rows_owned)
+        return error_set(err, ERR_NOMEM, "out of memory for a prompt with %zu rows of media",
+                         n_rows);
+    float *rows = to->rows_owned;
+    for (size_t m = 0; m < from->n_media; m++) {
+        to->media[m] = from->media[m];
+        to->media[m].rows = rows;
+        memcpy(rows, from->media[m].rows, from->media[m].n * width * sizeof(float));
+        rows += from->media[m].n * width;
+    }
+    return 0;
+}
+
 static int prompt_copy(struct generation_prompt *to, const struct prompt *from, const struct lm *lm,
                        uint32_t ctx_size, struct error *err)
 {
@@ -57,11 +122,13 @@ static int prompt_copy(struct generation_prompt *to, const struct prompt *from, 
                          "request (%zu tokens) exceeds the available context size (%u tokens), try "
                          "increasing it",
                          from->n, ctx_size);
-    for (size_t i = 0; i < from->n; i++)
-        if (from->ids[i] < 0 || (uint32_t)from->ids[i] >= lm->n_vocab)
-            return error_set(err, ERR_INVALID,
-                             "the prompt has token %d, the vocabulary has the ids 0 to %u",
-                             from->ids[i], lm->n_vocab - 1);
+    int r = check_media(from, err);
+    if (r == 0)
+        r = check_ids(from, lm, err);
+    if (r == 0)
+        r = media_copy(to, from, lm->n_embd, err);
+    if (r < 0)
+        return r;
     to->n = (uint32_t)from->n;
     to->ids = alloc_array(from->n, sizeof(*to->ids));
     if (!to->ids)

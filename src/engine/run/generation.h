@@ -21,6 +21,9 @@ struct choice {
 struct generation_prompt {
     int32_t *ids; /* [n] */
     uint32_t n;
+    struct prompt_media *media; /* [n_media], their rows in one array, rows_owned */
+    size_t n_media;
+    float *rows_owned;
     bool computed; /* its first choice is past the prompt: the others find it in the cache */
 };
 

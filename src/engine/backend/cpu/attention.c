@@ -4,8 +4,8 @@
  *
  * A part of the work is one key/value head and a chunk of up to QUERY_CHUNK tokens of one sequence,
  * with all query heads that share the key/value head. The part walks the sequence's pages in order;
- * a page is a tile of the online softmax. Which pages, and which tokens of them, a query sees depends
- * on its own position alone, so its result does too, however the batch is cut:
+ * a page is a tile of the online softmax. Which pages, and which tokens of them, a query sees
+ * depends on its own position alone, so its result does too, however the batch is cut:
  *
  *     page          0        1        2
  *     query at 40   [0..32)  [32..41)
@@ -62,7 +62,8 @@ static void store_rows(void *arg, size_t begin, size_t end, uint32_t thread)
                 const float *k = j->k + (row * n_heads + h) * head_k;
                 const float *v = j->v + (row * n_heads + h) * head_v;
                 store_keys(kv, kv_keys(kv, page, j->layer, h), at, k, head_k);
-                unsigned char *dst = kv_values(kv, page, j->layer, h) + at * head_v * kv->item_bytes;
+                unsigned char *dst =
+                    kv_values(kv, page, j->layer, h) + at * head_v * kv->item_bytes;
                 if (kv->type == KV_F32)
                     memcpy(dst, v, head_v * sizeof(float));
                 else
@@ -82,8 +83,8 @@ void run_kv_store(struct run *run, const struct op *op)
 
 /* A thread's working memory for n queries: everything [QUERY_CHUNK * group] rows. */
 struct work {
-    float *q;                    /* [][head_k] the chunk's queries, packed */
-    float *acc;                  /* [][head_v] */
+    float *q;   /* [][head_k] the chunk's queries, packed */
+    float *acc; /* [][head_v] */
     float (*scores)[ATTN_TILE];
     float *factor;
     struct attn_state *state;
@@ -118,11 +119,13 @@ struct attention_job {
     float *dst;
 };
 
-/* The keys that the query at `position` sees: [*begin, *end) of the sequence's n_keys. */
-static void visible_keys(const struct attention_params *p, size_t position, size_t n_keys,
+/* The keys that query `i` of the part sees: [*begin, *end) of the sequence's. */
+static void visible_keys(const struct attention_params *p, const struct batch_seq *seq, size_t i,
                          size_t *begin, size_t *end)
 {
-    *end = p->causal ? position + 1 : n_keys;
+    size_t position = (size_t)seq->n_past + i;
+    size_t last = seq->sees ? (size_t)seq->sees[i] : position;
+    *end = p->causal ? last + 1 : (size_t)seq->n_past + (size_t)seq->n;
     *begin = p->window && position + 1 > p->window ? position + 1 - p->window : 0;
 }
 
@@ -142,10 +145,9 @@ static void attend_tile(const struct attention_job *j, const struct work *w, siz
             k->softcap(scores[i] + begin, end - begin, p->softcap, scores[i] + begin);
         w->factor[first + i] = k->attn_softmax(scores[i], begin, end, &w->state[first + i]);
     }
-    (f16 ? k->attn_values_f16 : k->attn_values_f32)((const float(*)[ATTN_TILE])scores,
-                                                    w->factor + first, n, begin, end, values,
-                                                    p->head_v, w->acc + first * p->head_v,
-                                                    p->head_v);
+    (f16 ? k->attn_values_f16
+         : k->attn_values_f32)((const float(*)[ATTN_TILE])scores, w->factor + first, n, begin, end,
+                               values, p->head_v, w->acc + first * p->head_v, p->head_v);
 }
 
 /* The part of page `page` that a query with keys [begin, end) sees, relative to the page. */
@@ -162,7 +164,6 @@ static void attend_page(const struct attention_job *j, const struct work *w,
     const struct attention_params *p = &j->op->attn;
     const struct batch_seq *seq = chunk->seq;
     size_t group = p->n_heads / p->n_kv_heads;
-    size_t n_keys = (size_t)seq->n_past + (size_t)seq->n;
     const void *keys = kv_keys(j->run->kv, seq->pages[page], j->op->layer, kv_head);
     const void *values = kv_values(j->run->kv, seq->pages[page], j->op->layer, kv_head);
 
@@ -170,7 +171,7 @@ static void attend_page(const struct attention_job *j, const struct work *w,
     for (size_t i = 0; i <= chunk->n; i++) {
         size_t begin = 0, end = 0;
         if (i < chunk->n) {
-            visible_keys(p, (size_t)seq->n_past + chunk->first + i, n_keys, &begin, &end);
+            visible_keys(p, seq, chunk->first + i, &begin, &end);
             clip_to_page(page, &begin, &end);
             if (i > run_first && begin == run_begin && end == run_end)
                 continue;
@@ -191,8 +192,6 @@ static void attend_chunk(const struct attention_job *j, const struct work *w,
     size_t group = p->n_heads / p->n_kv_heads;
     size_t q_width = (size_t)p->n_heads * p->head_k, dst_width = (size_t)p->n_heads * p->head_v;
     size_t row = (size_t)chunk->seq->first + chunk->first;
-    size_t position = (size_t)chunk->seq->n_past + chunk->first;
-    size_t n_keys = (size_t)chunk->seq->n_past + (size_t)chunk->seq->n;
 
     for (size_t i = 0; i < chunk->n; i++)
         memcpy(w->q + i * group * p->head_k,
@@ -203,8 +202,8 @@ static void attend_chunk(const struct attention_job *j, const struct work *w,
     memset(w->acc, 0, chunk->n * group * p->head_v * sizeof(float));
 
     size_t begin, end, last_begin, last_end;
-    visible_keys(p, position, n_keys, &begin, &end);
-    visible_keys(p, position + chunk->n - 1, n_keys, &last_begin, &last_end);
+    visible_keys(p, chunk->seq, chunk->first, &begin, &end);
+    visible_keys(p, chunk->seq, chunk->first + chunk->n - 1, &last_begin, &last_end);
     for (size_t page = begin / KV_PAGE_TOKENS; page * KV_PAGE_TOKENS < last_end; page++) {
         if (run_canceled(j->run))
             return;

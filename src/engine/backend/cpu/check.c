@@ -32,6 +32,14 @@ int check_batch(const struct plan *plan, const struct kv *kv, const struct batch
         if (s->n_past < 0 || s->n_past > INT32_MAX - s->n)
             return error_set(err, ERR_INTERNAL, "batch: sequence %" PRId32 " at position %" PRId32,
                              i, s->n_past);
+        for (int32_t k = 0; s->sees && k < s->n; k++) {
+            if (s->sees[k] < s->n_past + k || s->sees[k] >= s->n_past + s->n ||
+                (k > 0 && s->sees[k] < s->sees[k - 1]))
+                return error_set(err, ERR_INTERNAL,
+                                 "batch: token %" PRId32 " of sequence %" PRId32
+                                 " sees up to position %" PRId32,
+                                 k, i, s->sees[k]);
+        }
         next += s->n;
         int32_t n_pages = kv ? (s->n_past + s->n - 1) / KV_PAGE_TOKENS + 1 : 0;
         for (int32_t p = 0; p < n_pages; p++) {
@@ -180,7 +188,8 @@ int check_plan(const struct plan *plan, const struct kv *kv, const struct batch 
             wrong = "its inputs have different numbers of rows";
         if (!wrong) {
             rows = reads_a(op->kind) ? rows_now[op->a] : c.n_tokens;
-            /* OP_INPUT may leave rows alone if its slot has some: 0 tells check_op() it has none. */
+            /* OP_INPUT may leave rows alone if its slot has some: 0 tells check_op() it has none.
+             */
             bool written = rows_now[op->dst] == c.n_tokens;
             wrong = check_op(&c, op, op->kind == OP_INPUT && !written ? 0 : rows);
         }

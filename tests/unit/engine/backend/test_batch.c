@@ -225,6 +225,57 @@ static void test_batch__bits_do_not_depend_on_company(void **state)
     }
 }
 
+/* Rows in place of ids: the same bits as the tokens whose embeddings they are. Tokens that see the
+ * whole part: the same bits as attention that is not causal. */
+static void test_batch__rows_and_sees(void **state)
+{
+    (void)state;
+    enum { N = 37 };
+    struct error err = ERROR_INIT;
+    static float table[VOCAB][WIDTH], from_ids[N][VOCAB], from_rows[N][VOCAB];
+    int32_t ids[N], zeros[N] = {0}, all[N], last[N];
+    const float *rows[N];
+    struct model m;
+    model_open(&m, "", 2, WT_F32, KV_F32);
+    memcpy(table, m.data[0], sizeof(table));
+    memmove(m.ops + 2, m.ops + 1, (m.n_ops - 1) * sizeof(m.ops[0]));
+    m.ops[1] = (struct op){.kind = OP_INPUT, .dst = S_X};
+    m.plan.n_ops = ++m.n_ops;
+    for (int32_t i = 0; i < N; i++) {
+        ids[i] = token_of(0, i);
+        all[i] = i;
+        last[i] = N - 1;
+        rows[i] = i % 3 ? table[ids[i]] : NULL;
+        zeros[i] = i % 3 ? 0 : ids[i];
+    }
+    struct batch_seq seq = {.n = N, .pages = seq_pages[0]};
+    struct batch batch = {.n_tokens = N, .ids = ids, .n_seqs = 1, .seqs = &seq, .n_out = N,
+                          .out_rows = all};
+    assert_ok(m.b->ops->execute(m.b, &m.plan, m.kv, &batch, from_ids[0], NULL, &err));
+    batch.ids = zeros;
+    batch.rows = rows;
+    assert_ok(m.b->ops->execute(m.b, &m.plan, m.kv, &batch, from_rows[0], NULL, &err));
+    assert_memory_equal(from_rows, from_ids, sizeof(from_ids));
+
+    seq.sees = last;
+    assert_ok(m.b->ops->execute(m.b, &m.plan, m.kv, &batch, from_rows[0], NULL, &err));
+    seq.sees = NULL;
+    for (size_t i = 0; i < m.n_ops; i++)
+        m.ops[i].attn.causal = false;
+    assert_ok(m.b->ops->execute(m.b, &m.plan, m.kv, &batch, from_ids[0], NULL, &err));
+    assert_memory_equal(from_rows, from_ids, sizeof(from_ids));
+
+    last[3] = 2;
+    seq.sees = last;
+    assert_fails(m.b->ops->execute(m.b, &m.plan, m.kv, &batch, from_rows[0], NULL, &err),
+                 ERR_INTERNAL, "token 3 of sequence 0 sees up to position 2");
+    seq.sees = NULL;
+    m.ops[0] = m.ops[1];
+    assert_fails(m.b->ops->execute(m.b, &m.plan, m.kv, &batch, from_rows[0], NULL, &err),
+                 ERR_INTERNAL, "a row has no input");
+    model_close(&m);
+}
+
 static void test_batch__copied_page_continues(void **state)
 {
     (void)state;
@@ -413,6 +464,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batch__bits_do_not_depend_on_company),
+        cmocka_unit_test(test_batch__rows_and_sees),
         cmocka_unit_test(test_batch__copied_page_continues),
         cmocka_unit_test(test_batch__no_output_wanted),
         cmocka_unit_test(test_batch__cancel),

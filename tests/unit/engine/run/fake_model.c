@@ -113,10 +113,15 @@ int model_eval(struct model *m, struct kv *kv, const struct batch *batch, float 
         return error_set(err, ERR_CANCELED, "canceled");
     }
     atomic_fetch_add(&m->n_tokens, (uint32_t)batch->n_tokens);
-    for (int32_t i = 0; i < batch->n_seqs; i++)
-        for (int32_t k = 0; k < batch->seqs[i].n; k++)
-            *row(m, &batch->seqs[i], batch->seqs[i].n_past + k) =
-                batch->ids[batch->seqs[i].first + k];
+    for (int32_t i = 0; i < batch->n_seqs; i++) {
+        const struct batch_seq *s = &batch->seqs[i];
+        for (int32_t k = 0; k < s->n; k++) {
+            const float *media = batch->rows ? batch->rows[s->first + k] : NULL;
+            *row(m, s, s->n_past + k) = media ? (int32_t)*media : batch->ids[s->first + k];
+            if (s->sees && s->sees[k] >= s->n_past + s->n)
+                abort();
+        }
+    }
     for (int32_t o = 0; o < batch->n_out; o++) {
         const struct batch_seq *s = batch->seqs;
         while (batch->out_rows[o] >= s->first + s->n)
@@ -170,7 +175,8 @@ void fake_open(struct model *m, struct lm *lm)
         .remove_extra_whitespaces = -1,
     };
     struct error err = ERROR_INIT;
-    *lm = (struct lm){.model = m, .n_vocab = FAKE_VOCAB, .n_ctx_train = 1024, .n_eog = 1};
+    *lm = (struct lm){
+        .model = m, .n_vocab = FAKE_VOCAB, .n_embd = 1, .n_ctx_train = 1024, .n_eog = 1};
     if (tokenizer_create(&src, &lm->tokenizer, &err) < 0) {
         fprintf(stderr, "%s\n", err.msg);
         abort();

@@ -3,7 +3,8 @@
  * A model in place of engine/model whose answers are easy to predict and that looks closely at its
  * cache: the "KV cache" holds the token ids themselves, and the next token is a hash of all the ids
  * that the sequence's page table leads to. One wrong page, one row not computed, and the text
- * changes.
+ * changes. A row of media counts as the token of its one number, and must come with all the rows
+ * that it sees.
  *
  * Its vocabulary: <unk>, <s>, </s>, then the 256 bytes. */
 #ifndef TESTS_FAKE_MODEL_H

@@ -174,6 +174,68 @@ static void test_batcher__computes_a_prompt_in_chunks(void **state)
     world_close(&w);
 }
 
+/* Prompts with pictures: their rows reach the model, whole ones in one step whatever a step's room
+ * is, and what is the same is found again. */
+static void test_batcher__media(void **state)
+{
+    (void)state;
+    enum { N = 200, ROWS = 70, STEP = 16 };
+    struct world w;
+    world_open(&w, 400, 3, STEP);
+    for (int round = 0; round < 8; round++) {
+        int32_t ids[2][N], real[2][N];
+        float rows[2][ROWS];
+        struct prompt_media media[2][2];
+        struct prompt prompts[2];
+        for (int p = 0; p < 2; p++) {
+            fill(ids[p], N, 5 + (uint32_t)(round / 2));
+            uint32_t first[2] = {(uint32_t)(p + round / 2 * 9), 120}, n[2] = {40, 30}, row = 0;
+            memcpy(real[p], ids[p], sizeof(ids[p]));
+            for (int k = 0; k < 2; k++) {
+                media[p][k] = (struct prompt_media){first[k], n[k], rows[p] + row, k == round % 2};
+                for (uint32_t i = 0; i < n[k]; i++, row++) {
+                    ids[p][first[k] + i] = -1 - (int32_t)(1000 * p + 100 * k + (int)i);
+                    real[p][first[k] + i] = FAKE_BYTE + (int32_t)(p * 70 + (int)row) % 251;
+                    rows[p][row] = (float)real[p][first[k] + i];
+                }
+            }
+            prompts[p] = (struct prompt){ids[p], N, media[p], 2};
+        }
+        struct generation_request req = GENERATION_REQUEST_INIT;
+        req.prompts = prompts;
+        req.n_prompts = 2;
+        req.n_predict = 10;
+        req.sampling.temperature = 0;
+        struct generation *g;
+        struct error err = ERROR_INIT;
+        assert_ok(batcher_submit(w.b, &req, &g, &err));
+        struct result *r = collect(g);
+        for (int p = 0; p < 2; p++) {
+            char want[16];
+            expect(real[p], N, 10, want);
+            assert_string_equal(buf_cstr(&r->text[p]), want);
+            if (round % 2)
+                assert_true(r->stats[p].n_cached > 150);
+        }
+        result_release(r);
+        generation_free(g);
+    }
+
+    /* Ids and media that do not fit are refused. */
+    int32_t ids[4] = {5, -1, -1, 6};
+    float rows[2] = {7, 8};
+    struct error err = ERROR_INIT;
+    struct generation *g;
+    const struct prompt_media bad[] = {{1, 4, rows, false}, {3, 1, rows, false}, {0, 2, rows, false}};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct prompt prompt = {ids, 4, &bad[i], 1};
+        struct generation_request req = GENERATION_REQUEST_INIT;
+        req.prompts = &prompt;
+        assert_true(batcher_submit(w.b, &req, &g, &err) < 0);
+    }
+    world_close(&w);
+}
+
 static void test_batcher__reuses_what_it_computed(void **state)
 {
     (void)state;
@@ -668,6 +730,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batcher__computes_a_prompt_in_chunks),
+        cmocka_unit_test(test_batcher__media),
         cmocka_unit_test(test_batcher__reuses_what_it_computed),
         cmocka_unit_test(test_batcher__ends_at_the_context_size),
         cmocka_unit_test(test_batcher__no_tokens_wanted),
