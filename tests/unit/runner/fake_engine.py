@@ -8,7 +8,9 @@ FAKE is a comma list in the environment variable MR_FAKE:
     crash       prints an error and exits with 3 instead of serving
     stubborn    ignores SIGTERM and the lifeline
 Requests: the body's "fake" member says what to do: "echo" (default), "stream", "stall" (a stream
-that stops after one event), "die" (before the answer), "die-streaming", "silent".
+that stops after one event), "die" (before the answer), "die-streaming", "silent", "silent-first"
+(silent in the first process of the log, else echo), "deaf" (echo, and the next connection makes it
+exit without reading what is sent).
 It writes "cancel" to MR_FAKE_LOG when a client left, and its argv at the start.
 """
 import json
@@ -28,6 +30,13 @@ opts = {args[i]: args[i + 1] for i in range(0, len(args) - 1)}
 started = time.monotonic()
 
 
+def processes_in_log():
+    if not os.environ.get("MR_FAKE_LOG"):
+        return 1
+    with open(os.environ["MR_FAKE_LOG"], encoding="utf-8") as f:
+        return sum(line.startswith("argv ") for line in f)
+
+
 def log(text):
     path = os.environ.get("MR_FAKE_LOG")
     if path:
@@ -36,6 +45,7 @@ def log(text):
 
 
 log("argv " + " ".join(sys.argv[1:]))
+is_first = processes_in_log() == 1
 if "crash" in fake:
     sys.stderr.write("loading\nfake: the file is no model\n")
     sys.exit(3)
@@ -62,6 +72,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Engine", "fake")
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -88,6 +100,11 @@ class Handler(BaseHTTPRequestHandler):
             sys.stderr.write("fake: a request killed me\n")
             sys.stderr.flush()
             os._exit(9)
+        if what == "deaf":
+            server.deaf = self.close_connection = True
+            what = "echo"
+        if what == "silent-first":
+            what = "silent" if is_first else "echo"
         if what == "silent":
             log("cancel" if self.gone(10) else "kept")
             return
@@ -117,6 +134,17 @@ class Handler(BaseHTTPRequestHandler):
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     request_queue_size = 64
+    deaf = False
+
+    def get_request(self):
+        connection = super().get_request()
+        if self.deaf:
+            select.select([connection[0]], [], [], 10)  # the request is there
+            sys.stderr.write("fake: went deaf\n")
+            sys.stderr.flush()
+            os._exit(7)
+        return connection
 
 
-Server(opts["--socket"], Handler).serve_forever()
+server = Server(opts["--socket"], Handler)
+server.serve_forever()

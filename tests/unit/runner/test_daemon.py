@@ -285,6 +285,25 @@ class Crashes(Case):
             self.assertEqual(answer.status, 200, answer.text)
             self.assertNotEqual(answer.json["pid"], pid)
 
+    def test_gone_without_reading_the_request(self):
+        self.d.load()
+        pid = self.d.chat(fake="deaf").json["pid"]
+        answer = self.d.chat()
+        self.assertEqual(answer.status, 200, answer.text)
+        self.assertNotEqual(answer.json["pid"], pid)
+
+    def test_killed_before_the_answer(self):
+        self.d.load()
+        pid = self.d.chat().json["pid"]
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(self.d.chat(fake="silent-first")))
+        asking.start()
+        self.d.wait_for(lambda: self.ps()[0].get("in_use"))
+        os.kill(pid, signal.SIGKILL)
+        asking.join()
+        self.assertEqual(answers[0].status, 200, answers[0].text)
+        self.assertNotEqual(answers[0].json["pid"], pid)
+
     def test_kill_minus_nine_of_the_daemon_ends_its_engines(self):
         self.d.load()
         self.assertEqual(self.d.chat().status, 200)
