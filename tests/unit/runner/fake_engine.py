@@ -3,7 +3,7 @@
 """A stand-in for model-engine: `serve --model F --socket P …` with the manners that tests need.
 
 FAKE is a comma list in the environment variable MR_FAKE:
-    slow=S      health answers 503 for S seconds
+    hold        health answers 503 until there is a file MR_FAKE_LOG.go
     never       health never answers 200
     crash       prints an error and exits with 3 instead of serving
     stubborn    ignores SIGTERM and the lifeline
@@ -24,10 +24,9 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler
 
-fake = dict((p.split("=") + ["1"])[:2] for p in os.environ.get("MR_FAKE", "").split(",") if p)
+fake = os.environ.get("MR_FAKE", "").split(",")
 args = sys.argv[2:]
 opts = {args[i]: args[i + 1] for i in range(0, len(args) - 1)}
-started = time.monotonic()
 
 
 def processes_in_log():
@@ -78,8 +77,8 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self):
-        late = time.monotonic() - started < float(fake.get("slow", 0))
-        ready = not late and "never" not in fake
+        held = "hold" in fake and not os.path.exists(os.environ["MR_FAKE_LOG"] + ".go")
+        ready = not held and "never" not in fake
         self.answer(200 if ready else 503, b'{"status":"ok"}')
 
     def gone(self, seconds):
@@ -106,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
         if what == "silent-first":
             what = "silent" if is_first else "echo"
         if what == "silent":
-            log("cancel" if self.gone(10) else "kept")
+            log("cancel" if self.gone(60) else "kept")
             return
         if what == "echo":
             out = {"path": self.path, "len": length, "pid": os.getpid(), "argv": sys.argv[1:],
@@ -124,7 +123,7 @@ class Handler(BaseHTTPRequestHandler):
                 sys.stderr.flush()
                 os._exit(9)
             if what == "stall":
-                log("cancel" if self.gone(10) else "kept")
+                log("cancel" if self.gone(60) else "kept")
                 return
             time.sleep(0.02)
         self.event("[DONE]")
