@@ -166,12 +166,16 @@ int models_list(struct models *m, struct model_list *ret, struct error *err)
     int r = store_index_get(m->store, &idx, err);
     if (r < 0)
         return r;
+    enum { WORTH_SAVING = 32 }; /* models that had to be read */
+    size_t n_fresh;
     struct model_list l = {.items = xcalloc(idx->n_models + 1, sizeof(*l.items))};
-    for (size_t i = 0; i < idx->n_models; i++) {
-        struct model_meta *meta;
-        if (models__meta_get(m, &idx->models[i].id, &meta, NULL) == 0)
-            models__info_fill(&idx->models[i], meta, &l.items[l.n++]);
-    }
+    CLEANUP_FREE struct model_meta **metas = xcalloc(idx->n_models + 1, sizeof(*metas));
+    models__metas(m, idx, metas, &n_fresh);
+    for (size_t i = 0; i < idx->n_models; i++)
+        if (metas[i])
+            models__info_fill(&idx->models[i], metas[i], &l.items[l.n++]);
+    if (n_fresh >= WORTH_SAVING)
+        models__summaries_save(m, &l);
     *ret = l;
     return 0;
 }

@@ -14,10 +14,12 @@
 #include "store/bundle.h"
 #include "store/store.h"
 
-/* What manifest and config say about a model: never changes for one id. Counted. */
+/* What manifest and config say about a model: never changes for one id. Counted. One that comes
+ * from summary.c has of all this only what a list needs. */
 struct model_meta {
     atomic_uint refs;
     struct oci_digest id;
+    bool whole; /* has manifest and kind, and all of config */
     enum oci_config_kind kind;
     struct oci_manifest manifest;
     struct oci_model_config config;
@@ -34,6 +36,7 @@ struct models {
     pthread_mutex_t meta_lock;
     struct model_meta *buckets[META_BUCKETS]; /* guarded by: meta_lock */
     size_t n_meta;                            /* guarded by: meta_lock */
+    bool summaries_loaded;                    /* guarded by: meta_lock */
 
     struct registry *registry;
     pthread_mutex_t jobs_lock;
@@ -48,12 +51,25 @@ struct models {
 int models__meta_get(struct models *m, const struct oci_digest *id, struct model_meta **ret,
                      struct error *err);
 void models__meta_unref(const struct model_meta *meta); /* NULL is fine */
+struct model_meta *models__meta_new(const struct oci_digest *id);
 static inline void cleanup_meta(struct model_meta **meta)
 {
     models__meta_unref(*meta);
 }
 #define CLEANUP_META CLEANUP(cleanup_meta)
 void models__meta_clear(struct models *m);
+
+/* Metas, perhaps not whole ones, of all models of a state of the index, NULL for those that cannot
+ * be read. *ret_fresh: how many had to be read from their files. */
+void models__metas(struct models *m, const struct store_index *idx, struct model_meta **ret,
+                   size_t *ret_fresh);
+
+/* ---- summary.c ---- */
+
+/* Hands every remembered meta, with a reference, to take(); returns how many. */
+size_t models__summaries_load(struct models *m, void (*take)(struct models *, struct model_meta *));
+/* Remembers those of a list. A failure is no harm. */
+void models__summaries_save(struct models *m, const struct model_list *l);
 
 /* From texts that are in no store (yet). */
 int models__meta_parse(const struct oci_digest *id, struct str manifest, struct str config,

@@ -91,10 +91,25 @@ void oci_map_from_json(const struct json *object, struct oci_map *to)
     }
 }
 
+/* How many bytes at the start stand for themselves in a JSON text: nearly always all. */
+static size_t plain_run(struct str s)
+{
+    size_t n = 0;
+    while (n < s.len && s.ptr[n] >= 0x20 && s.ptr[n] < 0x7f && s.ptr[n] != '"' &&
+           s.ptr[n] != '\\' && s.ptr[n] != '<' && s.ptr[n] != '>' && s.ptr[n] != '&')
+        n++;
+    return n;
+}
+
 void oci_write_string(struct str s, struct buf *out)
 {
     buf_push(out, '"');
     while (s.len > 0) {
+        size_t plain = plain_run(s);
+        buf_append_bytes(out, s.ptr, plain);
+        s = str_sub(s, plain, SIZE_MAX);
+        if (s.len == 0)
+            break;
         uint32_t cp;
         size_t n = utf8_decode(s.ptr, s.len, &cp);
         if (n == 0) {

@@ -37,12 +37,41 @@ static struct index_box *box_new(void)
     return b;
 }
 
+/* The states of an index share what did not change between them: tags and files of a model belong
+ * to all the states that have it. */
 static void model_release(struct store_model *m)
 {
+    if (atomic_fetch_sub(m->owners, 1) != 1)
+        return;
     for (size_t i = 0; i < m->n_tags; i++)
         free(m->tags[i]);
     free(m->tags);
     free(m->files);
+    free(m->owners);
+}
+
+static atomic_uint *one_owner(void)
+{
+    atomic_uint *n = xmalloc(sizeof(*n));
+    atomic_init(n, 1);
+    return n;
+}
+
+/* Makes the model this state's own, before it is changed. */
+static void model_own(struct store_model *m)
+{
+    if (atomic_load(m->owners) == 1)
+        return;
+    struct store_model own = *m;
+    own.owners = one_owner();
+    own.tags = own.n_tags ? xcalloc(own.n_tags, sizeof(*own.tags)) : NULL;
+    for (size_t i = 0; i < own.n_tags; i++)
+        own.tags[i] = xstrdup(m->tags[i]);
+    own.files = own.n_files ? xcalloc(own.n_files, sizeof(*own.files)) : NULL;
+    if (own.n_files)
+        memcpy(own.files, m->files, own.n_files * sizeof(*own.files));
+    model_release(m);
+    *m = own;
 }
 
 void store_index_unref(const struct store_index *idx)
@@ -68,18 +97,20 @@ struct store_model *store__index_add(struct store_index *idx, const struct oci_d
         idx->models = xrealloc(idx->models, b->cap, sizeof(*idx->models));
     }
     struct store_model *m = &idx->models[idx->n_models++];
-    *m = (struct store_model){.id = *id};
+    *m = (struct store_model){.id = *id, .owners = one_owner()};
     return m;
 }
 
 void store__model_add_tag(struct store_model *m, const char *tag)
 {
+    model_own(m);
     m->tags = xrealloc(m->tags, m->n_tags + 1, sizeof(*m->tags));
     m->tags[m->n_tags++] = xstrdup(tag);
 }
 
 void store__model_set_files(struct store_model *m, const struct oci_manifest *manifest)
 {
+    model_own(m);
     free(m->files);
     m->n_files = manifest->n_layers + 1;
     m->files = xcalloc(m->n_files, sizeof(*m->files));
@@ -93,19 +124,11 @@ struct store_index *store__index_edit(const struct store_index *from)
     struct index_box *b = box_new();
     b->cap = from->n_models + 1;
     b->idx.models = xcalloc(b->cap, sizeof(*b->idx.models));
-    for (size_t i = 0; i < from->n_models; i++) {
-        const struct store_model *src = &from->models[i];
-        struct store_model *m = store__index_add(&b->idx, &src->id);
-        if (src->n_tags)
-            m->tags = xcalloc(src->n_tags, sizeof(*m->tags));
-        for (size_t k = 0; k < src->n_tags; k++)
-            m->tags[m->n_tags++] = xstrdup(src->tags[k]);
-        if (src->n_files) {
-            m->files = xcalloc(src->n_files, sizeof(*m->files));
-            memcpy(m->files, src->files, src->n_files * sizeof(*m->files));
-            m->n_files = src->n_files;
-        }
-    }
+    if (from->n_models)
+        memcpy(b->idx.models, from->models, from->n_models * sizeof(*from->models));
+    b->idx.n_models = from->n_models;
+    for (size_t i = 0; i < from->n_models; i++)
+        atomic_fetch_add(from->models[i].owners, 1);
     return &b->idx;
 }
 
@@ -125,19 +148,29 @@ void store__index_drop(struct store_index *idx, size_t at)
     idx->n_models--;
 }
 
+static bool has_tag(const struct store_model *m, const char *tag)
+{
+    for (size_t k = 0; k < m->n_tags; k++)
+        if (strcmp(m->tags[k], tag) == 0)
+            return true;
+    return false;
+}
+
 bool store__index_take_tag(struct store_index *idx, const char *tag)
 {
     bool found = false;
     for (size_t i = 0; i < idx->n_models; i++) {
         struct store_model *m = &idx->models[i];
+        if (!has_tag(m, tag))
+            continue;
+        found = true;
+        model_own(m);
         size_t kept = 0;
         for (size_t k = 0; k < m->n_tags; k++) {
-            if (strcmp(m->tags[k], tag) == 0) {
+            if (strcmp(m->tags[k], tag) == 0)
                 free(m->tags[k]);
-                found = true;
-            } else {
+            else
                 m->tags[kept++] = m->tags[k];
-            }
         }
         m->n_tags = kept;
     }
@@ -286,26 +319,23 @@ int store_index_get(struct store *s, const struct store_index **ret, struct erro
 
 /* ---- writing ---- */
 
-static void write_list(struct buf *out, const char *key, size_t n)
-{
-    buf_printf(out, ",\n      \"%s\": [%s", key, n ? "\n" : "");
-}
-
 static void write_model(const struct store_model *m, struct buf *out)
 {
-    buf_printf(out, "    {\n      \"id\": \"%s\"", m->id.text);
-    write_list(out, "tags", m->n_tags);
+    buf_append(out, STR("    {\n      \"id\": \""));
+    buf_append_c(out, m->id.text);
+    buf_append_c(out, m->n_tags ? "\",\n      \"tags\": [\n" : "\",\n      \"tags\": [");
     for (size_t i = 0; i < m->n_tags; i++) {
         buf_append_c(out, "        ");
         oci_write_string(str_from(m->tags[i]), out);
         buf_append_c(out, i + 1 < m->n_tags ? ",\n" : "\n      ");
     }
-    buf_push(out, ']');
-    write_list(out, "files", m->n_files);
-    for (size_t i = 0; i < m->n_files; i++)
-        buf_printf(out, "        \"%s\"%s", m->files[i].text,
-                   i + 1 < m->n_files ? ",\n" : "\n      ");
-    buf_append_c(out, "]\n    }");
+    buf_append_c(out, m->n_files ? "],\n      \"files\": [\n" : "],\n      \"files\": [");
+    for (size_t i = 0; i < m->n_files; i++) {
+        buf_append(out, STR("        \""));
+        buf_append_c(out, m->files[i].text);
+        buf_append_c(out, i + 1 < m->n_files ? "\",\n" : "\"\n      ");
+    }
+    buf_append(out, STR("]\n    }"));
 }
 
 static int write_index(struct store *s, const struct store_index *idx, struct error *err)

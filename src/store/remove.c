@@ -92,14 +92,20 @@ static void set_release(struct digest_set *set)
 }
 #define CLEANUP_SET CLEANUP(set_release)
 
-/* Everything that the models of the index consist of: what the index says, and what the manifests
- * say, should the two differ. */
-static void collect_blobs(struct store *s, const struct store_index *idx, struct digest_set *set)
+/* What the models of the index consist of, as the index says. */
+static void collect_files(const struct store_index *idx, struct digest_set *set)
+{
+    for (size_t i = 0; i < idx->n_models; i++)
+        for (size_t k = 0; k < idx->models[i].n_files; k++)
+            set_add(set, &idx->models[i].files[k]);
+    set_sort(set);
+}
+
+/* And as their manifests say, should the two differ. */
+static void collect_layers(struct store *s, const struct store_index *idx, struct digest_set *set)
 {
     for (size_t i = 0; i < idx->n_models; i++) {
         const struct store_model *m = &idx->models[i];
-        for (size_t k = 0; k < m->n_files; k++)
-            set_add(set, &m->files[k]);
         CLEANUP_BUF struct buf text = BUF_INIT(OCI_MANIFEST_MAX_BYTES);
         struct oci_manifest manifest = {0};
         if (store_read_manifest(s, &m->id, &text, NULL) < 0 ||
@@ -148,10 +154,15 @@ static void remove_bundle(const struct store *s, const struct oci_digest *id)
 static void remove_files(struct store *s, const struct store_model *m,
                          const struct store_index *left)
 {
-    CLEANUP_SET struct digest_set used = {0};
+    /* Of the model's own files, which are few, those that others have, too. */
+    CLEANUP_SET struct digest_set own = {0}, used = {0};
+    for (size_t i = 0; i < m->n_files; i++)
+        set_add(&own, &m->files[i]);
+    set_sort(&own);
     for (size_t i = 0; i < left->n_models; i++)
         for (size_t k = 0; k < left->models[i].n_files; k++)
-            set_add(&used, &left->models[i].files[k]);
+            if (set_has(&own, &left->models[i].files[k]))
+                set_add(&used, &left->models[i].files[k]);
     set_sort(&used);
     unlink_in(s, STORE_MANIFESTS, &m->id);
     remove_bundle(s, &m->id);
@@ -306,7 +317,10 @@ void store__sweep(struct store *s)
 }
 
 struct prune {
-    struct digest_set used;
+    struct store *s;
+    const struct store_index *idx;
+    struct digest_set *used;
+    bool look_into_manifests; /* before a file counts as not used; that has not been done yet */
     const char *algorithm;
     int64_t min_age_s;
     time_t now;
@@ -320,12 +334,20 @@ static bool prune_old_enough(const struct prune *p, const struct stat *st)
     return (int64_t)(p->now - touched) >= p->min_age_s;
 }
 
+static bool is_used(struct prune *p, const struct oci_digest *digest)
+{
+    if (!set_has(p->used, digest) && p->look_into_manifests) {
+        collect_layers(p->s, p->idx, p->used);
+        p->look_into_manifests = false;
+    }
+    return set_has(p->used, digest);
+}
+
 static void prune_file(int dirfd, const char *name, const struct stat *st, void *ctx)
 {
     struct prune *p = ctx;
     struct oci_digest digest;
-    bool unnamed =
-        store__digest_of_name(p->algorithm, name, &digest) && !set_has(&p->used, &digest);
+    bool unnamed = store__digest_of_name(p->algorithm, name, &digest) && !is_used(p, &digest);
     bool partial =
         strstr(name, STORE_INCOMPLETE) || strstr(name, STORE_PARTIAL) || strstr(name, STORE_RANGES);
     bool rubbish = unnamed || partial || strstr(name, STORE_DAMAGED);
@@ -344,8 +366,9 @@ static void prune_bundle(int dirfd, const char *name, const struct stat *st, voi
 {
     struct prune *p = ctx;
     struct oci_digest digest;
-    if (!p->look_only && S_ISDIR(st->st_mode) && store__digest_of_name(p->algorithm, name, &digest) &&
-        !set_has(&p->used, &digest) && prune_old_enough(p, st))
+    if (!p->look_only && S_ISDIR(st->st_mode) &&
+        store__digest_of_name(p->algorithm, name, &digest) && !is_used(p, &digest) &&
+        prune_old_enough(p, st))
         dir_remove_tree_at(dirfd, name, NULL);
 }
 
@@ -363,6 +386,8 @@ static int check_index_is_there(const struct store *s, struct error *err)
 
 static void prune_all(struct store *s, const struct store_index *idx, struct prune *p)
 {
+    p->s = s;
+    p->idx = idx;
     static const char *const algorithms[] = {"sha256", "sha512"};
 
     /* Bundles first: their links would hide that a blob's space comes back. */
@@ -370,14 +395,18 @@ static void prune_all(struct store *s, const struct store_index *idx, struct pru
     for (size_t i = 0; i < idx->n_models; i++)
         set_add(&models, &idx->models[i].id);
     set_sort(&models);
-    collect_blobs(s, idx, &blobs);
+    collect_files(idx, &blobs);
+    bool look = true;
     for (size_t i = 0; i < ARRAY_LEN(algorithms); i++) {
         p->algorithm = algorithms[i];
-        p->used = models;
+        p->used = &models;
         each_entry(s, STORE_BUNDLES, p->algorithm, prune_bundle, p);
         each_entry(s, STORE_MANIFESTS, p->algorithm, prune_file, p);
-        p->used = blobs;
+        p->used = &blobs;
+        p->look_into_manifests = look;
         each_entry(s, STORE_BLOBS, p->algorithm, prune_file, p);
+        look = p->look_into_manifests;
+        p->look_into_manifests = false;
     }
 }
 

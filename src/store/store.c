@@ -199,6 +199,19 @@ int store_open_blob(struct store *s, const struct oci_digest *digest, uint64_t s
     return 0;
 }
 
+void store_has_manifests(struct store *s, const struct store_index *idx, bool *ret)
+{
+    CLEANUP_FD int dir = -1;
+    bool there = store__open_area(s, STORE_MANIFESTS, "sha256", false, &dir, NULL) == 0;
+    for (size_t i = 0; i < idx->n_models; i++) {
+        const struct oci_digest *id = &idx->models[i].id;
+        struct stat st;
+        ret[i] = there && strcmp(oci_digest_algorithm(id), "sha256") == 0 &&
+                 fstatat(dir, oci_digest_hex(id), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                 S_ISREG(st.st_mode);
+    }
+}
+
 bool store_has_blob(struct store *s, const struct oci_digest *digest, uint64_t size)
 {
     CLEANUP_FD int fd = -1;

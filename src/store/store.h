@@ -15,6 +15,7 @@
  *     ROOT/blobs/sha256/<64 hex>.damaged        what a check found to be something else
  *     ROOT/.model-runner.lock, .model-runner.writers
  *     ROOT/.model-runner.checked                which files were hashed (checked.c)
+ *     ROOT/.model-runner.models                 what lists say of the models (models/summary.c)
  *
  * Invariants
  *  1. A file under blobs/ or manifests/ has its final name only when its content is whole, has been
@@ -43,6 +44,7 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -70,6 +72,7 @@ struct store_model {
     size_t n_tags;
     struct oci_digest *files; /* layers in order, then the config */
     size_t n_files;
+    atomic_uint *owners; /* the index's: states that share tags and files */
 };
 
 /* One state of the index, never changed; may be shared by threads. */
@@ -92,6 +95,10 @@ static inline void cleanup_store_index(const struct store_index **idx)
  * the index of the tag that matched, or -1. */
 int store_index_find(const struct store_index *idx, const struct oci_reference *ref,
                      const struct store_model **ret, ptrdiff_t *ret_tag, struct error *err);
+
+/* Which models of the index have a manifest file: ret[n_models]. Those with ids of another
+ * algorithm than sha256 count as having none. */
+void store_has_manifests(struct store *s, const struct store_index *idx, bool *ret);
 
 /* The first model with a tag whose last path part, without its tag, is `name`. */
 const struct store_model *store_index_find_partial(const struct store_index *idx, struct str name);

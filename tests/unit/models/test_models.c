@@ -498,6 +498,72 @@ static void test_open__default_place(void **state)
     free(home);
 }
 
+/* The list of a process that has just begun. */
+static char *fresh_list(const struct fixture *f, size_t n)
+{
+    struct error err = ERROR_INIT;
+    struct models *m = open_models(f);
+    struct buf text = BUF_INIT(1 << 20);
+    struct model_list l;
+    assert_ok(models_list(m, &l, &err));
+    assert_int_equal(l.n, n);
+    model_list_write(&l, &text);
+    model_list_write_openai(&l, &text);
+    model_list_release(&l);
+    models_close(m);
+    return buf_take(&text);
+}
+
+/* What had to be read for a list is remembered for the next process, while it is true. */
+static void test_list__remembered(void **state)
+{
+    enum { N = 40 };
+    static const char memory[] = ".model-runner.models";
+    struct fixture *f = *state;
+    struct error err = ERROR_INIT;
+    struct models *m = open_models(f);
+    char id[OCI_DIGEST_TEXT_MAX];
+    package(m, f, 4, "base:v1", id);
+    for (int i = 1; i < N; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "other:v%d", i);
+        assert_ok(models_repackage(m, "base:v1", name, 100 + i, id, &err));
+    }
+    models_close(m);
+
+    CLEANUP_FREE char *want = fresh_list(f, N);
+    CLEANUP_FREE char *kept = fixture_read(f->store_dir, memory);
+    assert_non_null(kept);
+    for (int damage = 0; damage < 5; damage++) {
+        CLEANUP_FREE char *text = xstrdup(kept);
+        if (damage == 1)
+            text[strlen(text) / 2] = '\0'; /* cut */
+        else if (damage == 2)
+            text[strlen(text) / 2] ^= 1;
+        else if (damage == 3)
+            text[40] ^= 1; /* the digest */
+        else if (damage == 4)
+            *text = '\0';
+        fixture_write(f->store_dir, memory, text);
+        CLEANUP_FREE char *got = fresh_list(f, N);
+        assert_string_equal(got, want);
+    }
+    fixture_write(f->store_dir, memory, kept);
+    m = open_models(f);
+    struct model_list l;
+    assert_ok(models_list(m, &l, &err));
+    model_list_release(&l);
+    /* What needs more than a list reads the files. */
+    assert_ok(models_check_files(m, "base:v1", &err));
+    char name[OCI_DIGEST_TEXT_MAX + 32];
+    snprintf(name, sizeof(name), "manifests/sha256/%s", id + strlen("sha256:"));
+    models_close(m);
+    CLEANUP_FREE char *path = path_join(f->store_dir, name);
+    assert_int_equal(unlink(path), 0);
+    CLEANUP_FREE char *less = fresh_list(f, N - 1);
+    assert_null(strstr(less, id));
+}
+
 static void test_list__skips_what_is_broken(void **state)
 {
     struct fixture *f = *state;
@@ -543,6 +609,7 @@ int main(void)
         T(test_load__hostile),
         T(test_foreign_artifacts),
         T(test_open__default_place),
+        T(test_list__remembered),
         T(test_list__skips_what_is_broken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
