@@ -89,6 +89,21 @@ static const struct command commands[] = {
         .run = verb_eval,
     },
     {
+        .name = "embed",
+        .summary = "Compute vectors of texts, JSON lines",
+        .details =
+            "Reads one JSON object per line from standard input and answers each with one line.\n"
+            "\n"
+            "  {\"text\":\"Hello\"}         ->  {\"embedding\":[0.0123,-0.4567,...]}\n"
+            "  {\"ids\":[101,7592,102]}   ->  the same of these tokens, to which nothing is added\n"
+            "\n"
+            "The vector is pooled as the model wants it and has length 1, unless --raw is given.\n"
+            "With --pooling none every token has a vector; a ranking model gives its scores.\n"
+            "A line that cannot be answered gives {\"error\":\"...\"}.",
+        .opts = verb_embed_opts,
+        .run = verb_embed,
+    },
+    {
         .name = "info",
         .summary = "Print what a model file is, as one JSON object",
         .opts = verb_info_opts,
@@ -125,7 +140,7 @@ const struct program model_engine_program = {
     .details =
         "The built-in engine of Docker Model Runner. The daemon, model-runner, starts one process\n"
         "of it per loaded model and talks to it over HTTP on a Unix socket; it can as well be run\n"
-        "by hand. The verbs tokenize, render and eval are for people who build and check the\n"
+        "by hand. The verbs tokenize, render, eval and embed are for people who build and check the\n"
         "engine: they read JSON lines from standard input, answer each line with exactly one "
         "line,\n"
         "flushed, and report trouble with a line as {\"error\":\"...\"} on its answer line.",

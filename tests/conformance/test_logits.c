@@ -283,6 +283,13 @@ static void test_split(void **state)
     model_free(m);
 }
 
+/* References of embedding models have rows; test_embeddings.c looks at them. */
+static bool has_prompts(const char *name)
+{
+    CLEANUP_JSON struct json *ref = read_reference(name);
+    return js_get(ref, "prompts") != NULL;
+}
+
 static int cmp_tests(const void *a, const void *b)
 {
     return strcmp(((const struct CMUnitTest *)a)->name, ((const struct CMUnitTest *)b)->name);
@@ -305,7 +312,7 @@ int main(void)
     for (struct dirent *e; dir && (e = readdir(dir)) && n < MAX_FILES;) {
         struct str name = str_from(e->d_name);
         CMUnitTestFunction fn = NULL;
-        if (str_ends_with(name, STR(".ref.json")))
+        if (str_ends_with(name, STR(".ref.json")) && has_prompts(e->d_name))
             fn = test_reference;
         else if (str_ends_with(name, STR(".greedy64.json")))
             fn = test_greedy;

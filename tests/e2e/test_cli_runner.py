@@ -25,7 +25,7 @@ class WithRunner(CliTest):
         # Nothing says where the socket is: both programs must come to the same place.
         self.runner = subprocess.Popen([RUNNER, "serve"], env=self.env, stdout=self.log, stderr=self.log)
         self.addCleanup(self.stop)
-        for _ in range(600):
+        for _ in range(100):
             if self.cli("status").returncode == 0:
                 return
             time.sleep(0.1)
@@ -35,7 +35,7 @@ class WithRunner(CliTest):
     def stop(self):
         if self.runner.poll() is None:
             self.runner.terminate()
-            self.runner.wait(60)
+            self.runner.wait(30)
 
     def test_package_to_remove(self):
         done = self.cli("package", "--gguf", DEMO, "demo:v1")

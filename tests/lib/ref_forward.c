@@ -573,3 +573,24 @@ void ref_model_forward(const struct ref_model *m, const int32_t *ids, size_t n, 
     free(x);
     free(h);
 }
+
+double ref_model_number(const struct ref_model *m, const char *suffix, double fallback)
+{
+    return number(m, suffix, fallback);
+}
+
+const double *ref_model_tensor(const struct ref_model *m, const char *name, size_t *ret_rows)
+{
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        if (strcmp(m->tensors[i].name, name) != 0)
+            continue;
+        *ret_rows = m->tensors[i].rows;
+        return m->tensors[i].w;
+    }
+    return NULL;
+}
+
+const char *ref_model_arch(const struct ref_model *m)
+{
+    return m->arch;
+}

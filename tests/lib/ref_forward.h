@@ -20,6 +20,14 @@ size_t ref_model_n_vocab(const struct ref_model *m);
 /* logits: [n][n_vocab], of every position of one sequence. */
 void ref_model_forward(const struct ref_model *m, const int32_t *ids, size_t n, double *logits);
 
+/* ---- for the reference of encoders ---- */
+
+/* A number under the architecture's prefix. */
+double ref_model_number(const struct ref_model *m, const char *suffix, double fallback);
+/* [rows][cols], NULL = there is none. */
+const double *ref_model_tensor(const struct ref_model *m, const char *name, size_t *ret_rows);
+const char *ref_model_arch(const struct ref_model *m);
+
 /* Unpacks n values of a weight type; false for a type that is not known here. */
 bool ref_unpack(uint32_t type, const unsigned char *p, size_t n, double *out);
 

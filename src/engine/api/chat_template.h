@@ -24,8 +24,7 @@ struct chat_template {
     struct template *tool_use; /* NULL = the plain one */
     char *source;              /* text of the plain one */
     bool is_default;           /* it is ChatML for want of another */
-    bool wants_parts; /* it shows content only as an array of {"type": "text", "text": …} */
-    char *bos, *eos;  /* their texts, "" if there are none */
+    char *bos, *eos;           /* their texts, "" if there are none */
 };
 
 struct chat_template_sources {

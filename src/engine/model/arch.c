@@ -3,6 +3,8 @@
  * One row per architecture. */
 #include "engine/model/arch.h"
 
+#include "engine/model/encoder.h"
+
 #define T(name) (1u << LT_##name)
 
 #define TENSORS_ATTENTION (T(ATTN_NORM) | T(ATTN_Q) | T(ATTN_K) | T(ATTN_V) | T(ATTN_OUT))
@@ -34,6 +36,7 @@ static const struct arch archs[] = {
         .gated = true,
         .required = TENSORS_ATTENTION | TENSORS_FFN | T(ATTN_Q_NORM) | T(ATTN_K_NORM),
         .optional = BIASES_QKV | T(ATTN_OUT_BIAS),
+        .head = HEAD_OUT | HEAD_FROM_LAST | HEAD_SOFTMAX, /* of its rerankers */
     },
     {
         .name = "gemma2",
@@ -52,18 +55,20 @@ static const struct arch archs[] = {
 
 const struct arch *arch_at(size_t i)
 {
-    return i < ARRAY_LEN(archs) ? &archs[i] : NULL;
+    return i < ARRAY_LEN(archs) ? &archs[i] : encoder_arch_at(i - ARRAY_LEN(archs));
 }
 
 const struct arch *arch_find(struct str name)
 {
-    for (size_t i = 0; i < ARRAY_LEN(archs); i++)
-        if (str_eq_c(name, archs[i].name))
-            return &archs[i];
+    const struct arch *a;
+    for (size_t i = 0; (a = arch_at(i)); i++)
+        if (str_eq_c(name, a->name))
+            return a;
     return NULL;
 }
 
 const char *descriptor_arch_name(size_t i)
 {
-    return i < ARRAY_LEN(archs) ? archs[i].name : NULL;
+    const struct arch *a = arch_at(i);
+    return a ? a->name : NULL;
 }

@@ -6,6 +6,8 @@
 
 #include "engine/model/descriptor.h"
 
+struct encoder_arch;
+
 struct arch {
     const char *name;
     enum rope_kind rope;
@@ -19,6 +21,8 @@ struct arch {
     uint32_t embd_scale_layers; /* models of so many layers scale q·k by sqrt(n_embd / n_heads) */
     uint32_t required;          /* bits 1 << enum layer_tensor */
     uint32_t optional;
+    const struct encoder_arch *encoder; /* encoder.h; NULL = a decoder */
+    unsigned head;                      /* enum head_flags */
 };
 
 const struct arch *arch_find(struct str name); /* or NULL */

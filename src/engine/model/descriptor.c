@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "engine/model/arch.h"
+#include "engine/model/encoder.h"
 
 enum { KEY_MAX = 96 };
 
@@ -186,9 +186,43 @@ static int read_layers(const struct gguf *g, struct descriptor *d, struct error 
     return r;
 }
 
+/* Which layers of an encoder have windows: the file says it for each, or how many layers a period
+ * has, of which one sees the whole context. A window is symmetric, so one as wide as the context
+ * does not see all of it. */
+static int read_encoder_windows(const struct gguf *g, const struct arch *a, struct descriptor *d,
+                                struct error *err)
+{
+    uint32_t window = 0, period = a->window_period;
+    char key[KEY_MAX];
+    int r = read_count(g, d, "attention.sliding_window", false, 0, UINT32_MAX, &window, err);
+    if (r < 0 || window == 0)
+        return r;
+    key_of(d, "attention.sliding_window_pattern", key);
+    CLEANUP_FREE bool *has = NULL;
+    size_t n = 0;
+    enum gguf_type type;
+    uint64_t n_items;
+    if (gguf_array_info(g, key, &type, &n_items)) {
+        r = gguf_get_bool_array(g, key, &has, &n, err);
+        if (r == 0 && n < d->n_layers)
+            r = error_set(err, ERR_CORRUPT, "%s has %zu items for %" PRIu32 " layers", key, n,
+                          d->n_layers);
+    } else {
+        r = read_count(g, d, "attention.sliding_window_pattern", false, 1, UINT32_MAX, &period, err);
+    }
+    for (uint32_t i = 0; r == 0 && i < d->n_layers; i++) {
+        bool first = a->encoder->whole_first;
+        bool whole = has ? !has[i] : first ? i % period == 0 : (i + 1) % period == 0;
+        d->layers[i].window = whole ? 0 : window;
+    }
+    return r;
+}
+
 static int read_windows(const struct gguf *g, const struct arch *a, struct descriptor *d,
                         struct error *err)
 {
+    if (a->encoder)
+        return read_encoder_windows(g, a, d, err);
     uint32_t window = a->window_default;
     int r = read_count(g, d, "attention.sliding_window", false, 0, UINT32_MAX, &window, err);
     if (r < 0)
@@ -273,6 +307,8 @@ static int read_rope(const struct gguf *g, const struct arch *a, struct descript
                      struct error *err)
 {
     struct rope_desc *rope = &d->rope;
+    if (a->encoder && !a->encoder->rotates)
+        return 0;
     rope->kind = a->rope;
     rope->dims = UINT32_MAX;
     for (uint32_t i = 0; i < d->n_layers; i++)
@@ -296,9 +332,11 @@ static int read_scales(const struct gguf *g, const struct arch *a, struct descri
 {
     char key[KEY_MAX];
     double eps = 0;
-    if (!gguf_has(g, key_of(d, "attention.layer_norm_rms_epsilon", key)))
+    const char *suffix = a->encoder && !a->encoder->rms ? "attention.layer_norm_epsilon"
+                                                        : "attention.layer_norm_rms_epsilon";
+    if (!gguf_has(g, key_of(d, suffix, key)))
         return error_set(err, ERR_NOT_FOUND, "the file has no key '%s'", key);
-    int r = read_real(g, d, "attention.layer_norm_rms_epsilon", 0, 1, &eps, err);
+    int r = read_real(g, d, suffix, 0, 1, &eps, err);
     if (r < 0)
         return r;
     d->norm_eps = (float)eps;
@@ -332,6 +370,92 @@ static int read_scales(const struct gguf *g, const struct arch *a, struct descri
     return 0;
 }
 
+/* ---- embeddings and ranking ---- */
+
+static int read_heads(const struct gguf *g, const struct arch *a, struct descriptor *d,
+                      struct error *err)
+{
+    uint32_t pooling = POOLING_NONE, dense_2 = 0, dense_3 = 0;
+    int r = read_count(g, d, "pooling_type", false, 0, POOLING_RANK, &pooling, err);
+    if (r < 0)
+        return r;
+    d->pooling = (enum pooling)pooling;
+    d->head = a->head;
+    d->n_cls_out = 1;
+    char key[KEY_MAX];
+    enum gguf_type type;
+    uint64_t n;
+    if (gguf_array_info(g, key_of(d, "classifier.output_labels", key), &type, &n) && n > 0) {
+        if (n > MODEL_MAX_WIDTH)
+            return error_set(err, ERR_CORRUPT, "%s has %" PRIu64 " items", key, n);
+        d->n_cls_out = (uint32_t)n;
+    }
+    if (!(a->head & HEAD_DENSE))
+        return 0;
+    r = read_count(g, d, "dense_2_feat_out", false, 0, MODEL_MAX_WIDTH, &dense_2, err);
+    if (r == 0)
+        r = read_count(g, d, "dense_3_feat_in", false, 0, MODEL_MAX_WIDTH, &dense_3, err);
+    if (r == 0 && dense_2 != dense_3)
+        return error_set(err, ERR_CORRUPT,
+                         "%s.dense_2_feat_out is %" PRIu32 ", but %s.dense_3_feat_in is %" PRIu32,
+                         d->arch, dense_2, d->arch, dense_3);
+    d->dense_width = dense_2;
+    return r;
+}
+
+/* ModernBERT's files say which function their feed-forward layers use. */
+static int read_activation(const struct gguf *g, struct descriptor *d, struct error *err)
+{
+    static const struct {
+        const char *name;
+        enum act_kind act;
+    } known[] = {{"gelu", ACT_GELU_TANH}, {"geglu", ACT_GELU_TANH}, {"silu", ACT_SILU},
+                 {"swish", ACT_SILU},     {"swiglu", ACT_SILU},     {"reglu", ACT_RELU}};
+    char key[KEY_MAX];
+    struct str name = {0};
+    int r = gguf_want_str(g, key_of(d, "hidden_activation", key), &name, err);
+    if (r < 0 || name.len == 0)
+        return r;
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (str_eq_c(name, known[i].name)) {
+            d->act = known[i].act;
+            return 0;
+        }
+    }
+    return error_set(err, ERR_UNSUPPORTED, "%s '%.*s' is not supported", key,
+                     (int)MIN(name.len, 80), name.ptr);
+}
+
+static int read_encoder(const struct gguf *g, struct descriptor *d, struct error *err)
+{
+    char key[KEY_MAX];
+    bool causal = false;
+    int r = gguf_want_bool(g, key_of(d, "attention.causal", key), &causal, err);
+    if (r == 0 && causal)
+        r = error_set(err, ERR_UNSUPPORTED, "%s is true, which is not supported for '%s'", key,
+                      d->arch);
+    d->local_freq_base = d->rope.freq_base;
+    if (r == 0 && d->encoder->rotates)
+        r = read_real(g, d, "rope.freq_base_swa", 1e-6, (double)__FLT_MAX__, &d->local_freq_base,
+                      err);
+    uint32_t types = 0;
+    if (r == 0)
+        r = gguf_want_u32(g, "tokenizer.ggml.token_type_count", &types, err);
+    if (r == 0 && types > MODEL_MAX_VOCAB)
+        r = error_set(err, ERR_CORRUPT, "tokenizer.ggml.token_type_count is %" PRIu32, types);
+    d->n_token_types = types;
+    if (r == 0 && d->encoder->whole_first)
+        r = read_activation(g, d, err);
+    for (uint32_t i = 1; r == 0 && i < d->n_layers; i++) {
+        const struct layer_desc *l = &d->layers[i], *first = &d->layers[0];
+        if (l->n_heads != first->n_heads || l->n_kv_heads != first->n_kv_heads ||
+            l->n_ff != first->n_ff)
+            r = error_set(err, ERR_UNSUPPORTED,
+                          "layers of different sizes are not supported for '%s'", d->arch);
+    }
+    return r;
+}
+
 /* ---- all of it ---- */
 
 int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *err)
@@ -347,7 +471,8 @@ int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *
         .arch = a->name,
         .act = a->act,
         .gated = a->gated,
-        .causal = true,
+        .causal = !a->encoder,
+        .encoder = a->encoder,
         .tensors_required = a->required,
         .tensors_optional = a->optional,
     };
@@ -368,6 +493,10 @@ int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *
         r = read_rope(g, a, &d, err);
     if (r == 0)
         r = read_scales(g, a, &d, err);
+    if (r == 0)
+        r = read_heads(g, a, &d, err);
+    if (r == 0 && a->encoder)
+        r = read_encoder(g, &d, err);
     if (r < 0)
         return r;
     *ret = d;

@@ -58,6 +58,29 @@ enum layer_tensor {
     LT_COUNT,
 };
 
+/* How the vectors of a text's tokens become one. The numbers are those of X.pooling_type. */
+enum pooling {
+    POOLING_NONE,
+    POOLING_MEAN,
+    POOLING_CLS,  /* the first token's */
+    POOLING_LAST, /* the last token's */
+    POOLING_RANK, /* scores, not a vector */
+};
+
+/* Heads behind the pooled vector (head.h): which tensors a model may have, and how they are used. */
+enum head_flags {
+    HEAD_CLS = 1,
+    HEAD_CLS_ONE = 2, /* the same, to one value */
+    HEAD_CLS_NORM = 4,
+    HEAD_OUT = 8,
+    HEAD_OUT_BIAS = 16,
+    HEAD_DENSE = 32,
+    HEAD_FROM_LAST = 64, /* ranking: from the last token, or from the mean; else from the first */
+    HEAD_FROM_MEAN = 128,
+    HEAD_GELU = 256,    /* behind HEAD_CLS, in place of tanh */
+    HEAD_SOFTMAX = 512, /* the scores become probabilities */
+};
+
 enum rope_scaling { ROPE_SCALING_NONE, ROPE_SCALING_LINEAR, ROPE_SCALING_YARN };
 
 struct rope_desc {
@@ -98,6 +121,13 @@ struct descriptor {
     enum act_kind act;
     bool gated;
     bool causal;
+    const struct encoder_arch *encoder; /* encoder.h; NULL = a decoder */
+    double local_freq_base;             /* encoders: the frequency base of layers with windows */
+    uint32_t n_token_types;             /* encoders; 0 = the file does not say */
+    enum pooling pooling;               /* POOLING_NONE where the file does not say */
+    unsigned head;                      /* enum head_flags */
+    uint32_t n_cls_out;                 /* scores a head gives */
+    uint32_t dense_width;               /* between dense_2 and dense_3; 0 = there are none */
 };
 
 enum {

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/compiler.h"
+#include "engine/model/encoder.h"
 #include "engine/model/plan.h"
 #include "engine/model/weights.h"
 
@@ -16,7 +17,11 @@ struct model {
     struct descriptor desc;
     struct backend *backend;
     struct weights weights;
-    struct model_plan plan;
+    struct encoder_weights encoder; /* in place of `weights` if it is one */
+    struct model_plan logits;       /* no operations for an encoder */
+    struct model_plan hidden;
+    struct model_plan rank, dense; /* no operations where there is no such head */
+    uint32_t rank_width, dense_width;
 };
 
 DEFINE_CLEANUP(model, struct model, model_free);
@@ -28,11 +33,27 @@ static int load(struct model *m, const struct model_options *o, struct error *er
         return r;
     struct backend_cpu_options cpu = {.n_threads = o ? o->n_threads : 0};
     r = backend_cpu_create(&cpu, &m->backend, err);
-    if (r == 0)
+    if (r < 0)
+        return r;
+    const struct head_weights *head = &m->weights.head;
+    if (m->desc.encoder) {
+        r = encoder_weights_load(&m->encoder, m->gguf, &m->desc, m->backend, err);
+        if (r < 0)
+            return r;
+        head = &m->encoder.head;
+        encoder_plan_build(&m->hidden, &m->desc, &m->encoder);
+    } else {
         r = weights_load(&m->weights, m->gguf, &m->desc, m->backend, err);
-    if (r == 0)
-        model_plan_build(&m->plan, &m->desc, &m->weights);
-    return r;
+        if (r < 0)
+            return r;
+        model_plan_build(&m->logits, &m->desc, &m->weights, PLAN_LOGITS);
+        model_plan_build(&m->hidden, &m->desc, &m->weights, PLAN_HIDDEN);
+    }
+    if (head_can_rank(head))
+        head_plan_build(&m->rank, &m->desc, head, true, &m->rank_width);
+    if (head_has_dense(head))
+        head_plan_build(&m->dense, &m->desc, head, false, &m->dense_width);
+    return 0;
 }
 
 int model_load(const char *path, const struct model_options *o, struct model **ret,
@@ -53,7 +74,11 @@ void model_free(struct model *m)
 {
     if (!m)
         return;
-    model_plan_release(&m->plan);
+    model_plan_release(&m->logits);
+    model_plan_release(&m->hidden);
+    model_plan_release(&m->rank);
+    model_plan_release(&m->dense);
+    encoder_weights_release(&m->encoder);
     weights_release(&m->weights);
     if (m->backend)
         m->backend->ops->destroy(m->backend);
@@ -79,7 +104,7 @@ struct backend *model_backend(const struct model *m)
 
 uint64_t model_weight_bytes(const struct model *m)
 {
-    return m->weights.tensors.bytes;
+    return m->weights.tensors.bytes + m->encoder.tensors.bytes;
 }
 
 /* ---- the KV cache ---- */
@@ -108,7 +133,7 @@ static struct kv_desc kv_shape_init(struct kv_shape *s, const struct descriptor 
         s->head_v[i] = d->layers[i].head_v;
     }
     return (struct kv_desc){
-        .n_layers = d->n_layers,
+        .n_layers = d->encoder ? 1 : d->n_layers,
         .n_pages = n_pages,
         .type = type,
         .n_kv_heads = s->n_kv_heads,
@@ -134,7 +159,7 @@ void model_kv_free(struct model *m, struct kv *kv)
 uint64_t descriptor_kv_token_bytes(const struct descriptor *d, enum kv_type type)
 {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < d->n_layers; i++) {
+    for (uint32_t i = 0; i < (d->encoder ? 1 : d->n_layers); i++) {
         const struct layer_desc *l = &d->layers[i];
         sum += (uint64_t)l->n_kv_heads * (l->head_k + l->head_v);
     }
@@ -148,14 +173,74 @@ uint64_t model_kv_token_bytes(const struct model *m, enum kv_type type)
 
 /* ---- evaluation ---- */
 
-int model_eval(struct model *m, struct kv *kv, const struct batch *batch, float *out,
-               const volatile bool *cancel, struct error *err)
+static int check_ids(const struct model *m, const struct batch *batch, struct error *err)
 {
-    for (int32_t i = 0; i < batch->n_tokens; i++)
+    for (int32_t i = 0; i < batch->n_tokens; i++) {
+        if (batch->rows && batch->rows[i])
+            continue;
         if (batch->ids[i] < 0 || (uint32_t)batch->ids[i] >= m->desc.n_vocab)
             return error_set(err, ERR_INVALID,
                              "token id %" PRId32
                              " is out of range: the model knows ids 0 to %" PRIu32,
                              batch->ids[i], m->desc.n_vocab - 1);
-    return m->backend->ops->execute(m->backend, &m->plan.plan, kv, batch, out, cancel, err);
+    }
+    return 0;
+}
+
+static int execute(struct model *m, const struct model_plan *p, struct kv *kv,
+                   const struct batch *batch, float *out, const volatile bool *cancel,
+                   struct error *err)
+{
+    int r = check_ids(m, batch, err);
+    return r < 0 ? r
+                 : m->backend->ops->execute(m->backend, &p->plan, kv, batch, out, cancel, err);
+}
+
+bool model_generates(const struct model *m)
+{
+    return m->logits.ops != NULL;
+}
+
+int model_eval(struct model *m, struct kv *kv, const struct batch *batch, float *out,
+               const volatile bool *cancel, struct error *err)
+{
+    if (!model_generates(m))
+        return error_set(err, ERR_UNSUPPORTED,
+                         "a model of architecture '%s' makes embeddings; it generates no text",
+                         m->desc.arch);
+    return execute(m, &m->logits, kv, batch, out, cancel, err);
+}
+
+int model_hidden(struct model *m, struct kv *kv, const struct batch *batch, float *out,
+                 const volatile bool *cancel, struct error *err)
+{
+    return execute(m, &m->hidden, kv, batch, out, cancel, err);
+}
+
+uint32_t model_head_width(const struct model *m, bool rank)
+{
+    return rank ? m->rank_width : m->dense_width;
+}
+
+int model_head(struct model *m, bool rank, const float *rows, uint32_t n, float *out,
+               struct error *err)
+{
+    if (model_head_width(m, rank) == 0)
+        return error_set(err, ERR_UNSUPPORTED, "this model has no head for %s",
+                         rank ? "ranking" : "embeddings");
+    CLEANUP_FREE const float **at = xcalloc(n, sizeof(*at));
+    CLEANUP_FREE int32_t *numbers = xcalloc(n, sizeof(*numbers));
+    for (uint32_t i = 0; i < n; i++) {
+        at[i] = rows + (size_t)i * m->desc.n_embd;
+        numbers[i] = (int32_t)i;
+    }
+    const struct batch_seq seq = {.n = (int32_t)n};
+    const struct batch batch = {.n_tokens = (int32_t)n,
+                                .rows = at,
+                                .n_seqs = 1,
+                                .seqs = &seq,
+                                .n_out = (int32_t)n,
+                                .out_rows = numbers};
+    const struct model_plan *p = rank ? &m->rank : &m->dense;
+    return m->backend->ops->execute(m->backend, &p->plan, NULL, &batch, out, NULL, err);
 }

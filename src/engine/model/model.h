@@ -40,7 +40,8 @@ const struct descriptor *model_descriptor(const struct model *m);
 const struct gguf *model_gguf(const struct model *m); /* metadata stays readable */
 struct backend *model_backend(const struct model *m);
 
-/* A KV cache of n_pages pages of KV_PAGE_TOKENS tokens; freed with model_kv_free. */
+/* A KV cache of n_pages pages of KV_PAGE_TOKENS tokens; freed with model_kv_free. An encoder uses it
+ * within a batch only, in which each sequence must be whole. */
 int model_kv_create(struct model *m, uint32_t n_pages, enum kv_type type, struct kv **ret,
                     struct error *err);
 void model_kv_free(struct model *m, struct kv *kv);
@@ -49,8 +50,24 @@ uint64_t model_kv_token_bytes(const struct model *m, enum kv_type type);
 /* Bytes of weights held in memory. */
 uint64_t model_weight_bytes(const struct model *m);
 
-/* out: [batch->n_out][n_vocab] raw logits. Token ids out of range are ERR_INVALID. */
+/* Whether it gives logits at all; encoders do not. */
+bool model_generates(const struct model *m);
+
+/* out: [batch->n_out][n_vocab] raw logits. Token ids out of range are ERR_INVALID, a model that
+ * generates nothing is ERR_UNSUPPORTED. */
 int model_eval(struct model *m, struct kv *kv, const struct batch *batch, float *out,
                const volatile bool *cancel, struct error *err);
+
+/* out: [batch->n_out][n_embd], what the output matrix would be given; for encoders the result. */
+int model_hidden(struct model *m, struct kv *kv, const struct batch *batch, float *out,
+                 const volatile bool *cancel, struct error *err);
+
+/* Values that the head behind a pooled vector gives, scores or a projected vector; 0 = there is no
+ * such head. */
+uint32_t model_head_width(const struct model *m, bool rank);
+
+/* rows: [n][n_embd] pooled vectors; out: [n][model_head_width()]. */
+int model_head(struct model *m, bool rank, const float *rows, uint32_t n, float *out,
+               struct error *err);
 
 #endif

@@ -144,7 +144,8 @@ static void build_ffn(struct builder *b, uint16_t layer, uint16_t x)
     add(b, (struct op){.kind = OP_ADD, .dst = x, .a = x, .b = h});
 }
 
-void model_plan_build(struct model_plan *ret, const struct descriptor *d, const struct weights *w)
+void model_plan_build(struct model_plan *ret, const struct descriptor *d, const struct weights *w,
+                      enum plan_output output)
 {
     *ret = (struct model_plan){0};
     struct builder b = {.d = d, .w = w, .out = ret};
@@ -164,19 +165,21 @@ void model_plan_build(struct model_plan *ret, const struct descriptor *d, const 
         build_ffn(&b, i, x);
     }
     uint16_t h = slot(&b, SLOT_H, d->n_embd);
-    uint16_t logits = slot(&b, SLOT_LOGITS, d->n_vocab);
+    uint16_t out = h;
     add_norm(&b, h, x, w->output_norm, 0);
-    add_matmul(&b, logits, h, w->output ? w->output : w->token_embd, NULL);
-    if (d->final_softcap > 0)
-        add(&b,
-            (struct op){.kind = OP_SOFTCAP, .dst = logits, .a = logits, .scale = d->final_softcap});
+    if (output == PLAN_LOGITS) {
+        out = slot(&b, SLOT_LOGITS, d->n_vocab);
+        add_matmul(&b, out, h, w->output ? w->output : w->token_embd, NULL);
+    }
+    if (output == PLAN_LOGITS && d->final_softcap > 0)
+        add(&b, (struct op){.kind = OP_SOFTCAP, .dst = out, .a = out, .scale = d->final_softcap});
     free(b.uses);
     ret->plan = (struct plan){
         .ops = ret->ops,
         .n_ops = b.n_ops,
         .slot_width = ret->slot_width,
         .n_slots = b.n_slots,
-        .out_slot = logits,
+        .out_slot = out,
     };
 }
 
@@ -185,5 +188,6 @@ void model_plan_release(struct model_plan *p)
     free(p->ops);
     free(p->slot_width);
     free(p->inv_freq);
+    free(p->slopes);
     *p = (struct model_plan){0};
 }

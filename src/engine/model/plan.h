@@ -13,10 +13,17 @@ struct model_plan {
     struct plan plan;
     struct op *ops;
     uint32_t *slot_width;
-    float *inv_freq; /* [rope.dims / 2] */
+    float *inv_freq; /* [rope.dims / 2]; encoders: twice, for layers without and with windows */
+    float *slopes;   /* ALiBi, [n_heads], or NULL */
 };
 
-void model_plan_build(struct model_plan *ret, const struct descriptor *d, const struct weights *w);
+enum plan_output {
+    PLAN_LOGITS,
+    PLAN_HIDDEN, /* what the output matrix is given: [n_out][n_embd] */
+};
+
+void model_plan_build(struct model_plan *ret, const struct descriptor *d, const struct weights *w,
+                      enum plan_output output);
 void model_plan_release(struct model_plan *p); /* a zeroed one is fine */
 
 #endif

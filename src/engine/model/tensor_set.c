@@ -16,10 +16,8 @@ int tensor_set_init(struct tensor_set *s, const struct gguf *g, struct error *er
 {
     size_t n = gguf_n_tensors(g);
     *s = (struct tensor_set){.g = g};
-    s->entries = alloc_array_zero(n + 1, sizeof(*s->entries));
     s->used = alloc_array_zero(n + 1, sizeof(*s->used));
-    s->copies = alloc_array_zero(n + 1, sizeof(*s->copies));
-    if (!s->entries || !s->used || !s->copies)
+    if (!s->used)
         return error_set(err, ERR_NOMEM, "out of memory for %zu tensors", n);
     return 0;
 }
@@ -46,6 +44,11 @@ static void dims_text(const struct gguf_tensor *t, char out[96])
 static bool has_shape(const struct gguf_tensor *t, const struct tensor_want *w)
 {
     uint64_t cols = w->transposed ? w->rows : w->cols, rows = w->transposed ? w->cols : w->rows;
+    if (w->of_cols > 0)
+        return t->dims[0] == w->of_cols && t->n_items == w->of_cols;
+    if (w->of_rows > 0)
+        return t->dims[0] == w->cols && t->dims[1] == w->of_rows && t->dims[2] == 1 &&
+               t->dims[3] == 1;
     if (w->flat)
         return t->dims[t->n_dims - 1] == rows && t->n_items == (uint64_t)rows * cols;
     return t->dims[0] == cols && t->dims[1] == rows && t->dims[2] == 1 && t->dims[3] == 1;
@@ -57,14 +60,14 @@ static int check_shape(const struct gguf_tensor *t, const struct tensor_want *w,
         return 0;
     char found[96];
     dims_text(t, found);
-    if (w->vector)
+    if (w->vector && w->of_rows == 0)
         return error_set(err, ERR_CORRUPT, "tensor '%.*s' is %s, but %" PRIu32 " values are needed",
-                         STR_ARG(t->name), found, w->cols);
+                         STR_ARG(t->name), found, w->of_cols > 0 ? w->of_cols : w->cols);
     return error_set(err, ERR_CORRUPT,
                      "tensor '%.*s' is %s, but %" PRIu32 " x %" PRIu32
                      " (columns x rows) is needed",
                      STR_ARG(t->name), found, w->transposed ? w->rows : w->cols,
-                     w->transposed ? w->cols : w->rows);
+                     w->of_rows > 0 ? w->of_rows : w->transposed ? w->cols : w->rows);
 }
 
 static int check_type(const struct gguf_tensor *t, const struct tensor_want *w, struct error *err)
@@ -92,6 +95,10 @@ int tensor_set_want(struct tensor_set *s, const struct tensor_want *want, struct
         return error_set(err, ERR_CORRUPT, "tensor '%s' is missing", want->name);
     if (!t)
         return 0;
+    if (s->n_entries == s->cap_entries) {
+        s->cap_entries = 2 * s->cap_entries + 64;
+        s->entries = xrealloc(s->entries, s->cap_entries, sizeof(*s->entries));
+    }
     struct tensor_entry *e = &s->entries[s->n_entries++];
     *e = (struct tensor_entry){.want = *want, .tensor = t};
     if (want->vector)
@@ -135,15 +142,16 @@ static float plain_value(const struct gguf_tensor *t, uint64_t i)
 /* The tensor as f32, transposed if that is wanted; kept by the set. NULL = out of memory. */
 static const float *copy_as_f32(struct tensor_set *s, const struct tensor_entry *e)
 {
-    uint64_t rows = e->want.rows, cols = e->want.cols;
-    float *out = alloc_array((size_t)e->tensor->n_items, sizeof(*out));
+    uint64_t rows = e->want.rows, cols = e->want.cols, first = (uint64_t)e->want.first_row * cols + e->want.first_col;
+    float *out = alloc_array((size_t)(rows * cols), sizeof(*out));
     if (!out)
         return NULL;
+    s->copies = xrealloc(s->copies, s->n_copies + 1, sizeof(*s->copies));
     s->copies[s->n_copies++] = out;
     for (uint64_t r = 0; r < rows; r++)
         for (uint64_t c = 0; c < cols; c++)
             out[r * cols + c] =
-                plain_value(e->tensor, e->want.transposed ? c * rows + r : r * cols + c);
+                plain_value(e->tensor, e->want.transposed ? c * rows + r : first + r * cols + c);
     return out;
 }
 
@@ -160,7 +168,12 @@ static int load_entry(struct tensor_set *s, struct backend *b, const struct tens
         .cols = e->want.cols,
         .data = t->data,
     };
-    bool copied = e->want.transposed || (e->want.vector && t->type != WT_F32), keeps_data = false;
+    uint64_t row_bytes;
+    if (e->want.first_row > 0 && weight_row_bytes(t->type, e->want.cols, &row_bytes))
+        desc.data = (const char *)t->data + e->want.first_row * row_bytes;
+    bool part = e->want.first_col > 0;
+    bool copied = e->want.transposed || (e->want.vector && (part || t->type != WT_F32));
+    bool keeps_data = false;
     if (copied) {
         desc.type = WT_F32;
         desc.data = copy_as_f32(s, e);
@@ -170,7 +183,7 @@ static int load_entry(struct tensor_set *s, struct backend *b, const struct tens
     int r = b->ops->weight_load(b, &desc, e->want.slot, &keeps_data, err);
     if (r < 0)
         return r;
-    s->bytes += t->bytes;
+    s->bytes += e->want.first_row == 0 && !part ? t->bytes : 0;
     if (copied || !keeps_data)
         gguf_tensor_unneeded(s->g, t);
     return 0;

@@ -32,6 +32,9 @@ struct tensor_want {
     bool required;   /* absent is an error */
     bool flat;       /* more than two dimensions: the last is `rows`, the others together `cols` */
     bool transposed; /* [rows] is the fast dimension in the file; kept as F32 */
+    uint32_t first_row, of_rows; /* the tensor has of_rows rows, and only first_row .. first_row +
+                                    rows of them are this weight; of_rows 0 = it has no others */
+    uint32_t first_col, of_cols; /* the same of the values of a vector */
 };
 
 struct tensor_entry {
@@ -41,8 +44,8 @@ struct tensor_entry {
 
 struct tensor_set {
     const struct gguf *g;
-    struct tensor_entry *entries; /* [n_entries], as many as the file has tensors at most */
-    size_t n_entries;
+    struct tensor_entry *entries; /* [n_entries] */
+    size_t n_entries, cap_entries;
     bool *used; /* [tensors of the file] */
     float **copies;
     size_t n_copies;

@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "engine/kernels/types.h"
+#include "engine/model/encoder.h"
 
 /* What a dimension of a tensor is. */
 enum dim {
@@ -142,6 +143,8 @@ static int want_all(struct weights *w, const struct gguf *g, const struct descri
     for (uint32_t i = 0; r == 0 && i < d->n_layers; i++)
         r = want_layer(w, d, i, err);
     if (r == 0)
+        r = head_want(&w->head, &w->tensors, d, err);
+    if (r == 0)
         r = read_rope_factors(w, d, err);
     if (r < 0)
         return r;
@@ -154,6 +157,8 @@ static int want_all(struct weights *w, const struct gguf *g, const struct descri
 
 int weights_check(const struct gguf *g, const struct descriptor *d, struct error *err)
 {
+    if (d->encoder)
+        return encoder_weights_check(g, d, err);
     CLEANUP(weights_release) struct weights w = {0};
     return want_all(&w, g, d, err);
 }
@@ -176,6 +181,7 @@ void weights_release(struct weights *w)
         for (size_t k = 0; k < LT_COUNT; k++)
             if (w->layers[i].t[k])
                 w->backend->ops->weight_free(w->backend, w->layers[i].t[k]);
+    head_release(&w->head, w->backend);
     tensor_set_release(&w->tensors);
     free(w->layers);
     free(w->rope_factors);

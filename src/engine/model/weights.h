@@ -8,6 +8,7 @@
 
 #include "engine/backend/backend.h"
 #include "engine/model/descriptor.h"
+#include "engine/model/head.h"
 #include "engine/model/tensor_set.h"
 #include "gguf/gguf.h"
 
@@ -22,6 +23,7 @@ struct weights {
     struct weight *output;        /* NULL = tied to token_embd */
     struct layer_weights *layers; /* [n_layers] */
     uint32_t n_layers;
+    struct head_weights head;
     float *rope_factors; /* [rope.dims / 2] from rope_freqs.weight, or NULL */
     struct tensor_set tensors;
 };

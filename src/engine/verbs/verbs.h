@@ -37,6 +37,7 @@ int verb_bench(int argc, char **argv);
 int verb_tokenize(int argc, char **argv);
 int verb_render(int argc, char **argv);
 int verb_eval(int argc, char **argv);
+int verb_embed(int argc, char **argv);
 int verb_info(int argc, char **argv);
 int verb_version(int argc, char **argv);
 
@@ -46,6 +47,7 @@ extern const struct opt verb_bench_opts[];
 extern const struct opt verb_tokenize_opts[];
 extern const struct opt verb_render_opts[];
 extern const struct opt verb_eval_opts[];
+extern const struct opt verb_embed_opts[];
 extern const struct opt verb_info_opts[];
 
 /* Parses the options of the verb argv[0]; no verb takes arguments. On failure, and after --help,

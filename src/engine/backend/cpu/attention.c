@@ -124,15 +124,42 @@ static void visible_keys(const struct attention_params *p, const struct batch_se
                          size_t *begin, size_t *end)
 {
     size_t position = (size_t)seq->n_past + i;
+    size_t back = p->window ? (p->causal ? p->window - 1 : p->window / 2) : SIZE_MAX;
     size_t last = seq->sees ? (size_t)seq->sees[i] : position;
+    *begin = position > back ? position - back : 0;
     *end = p->causal ? last + 1 : (size_t)seq->n_past + (size_t)seq->n;
-    *begin = p->window && position + 1 > p->window ? position + 1 - p->window : 0;
+    if (p->window && !p->causal)
+        *end = MIN(*end, position + p->window / 2 + 1);
 }
 
-/* One page for queries that all see its tokens [begin, end). `first` counts queries, not tokens. */
-static void attend_tile(const struct attention_job *j, const struct work *w, size_t first, size_t n,
-                        const void *keys, const void *values, size_t begin, size_t end)
+/* A page for queries that see the same part of it. */
+struct tile {
+    size_t first, n;   /* rows of the working memory: one for each query head of each token */
+    size_t begin, end; /* tokens of the page that they see */
+    size_t query_at;   /* position of the first query's token */
+    size_t key_at;     /* … of the page's first token */
+    size_t head;       /* the first query head */
+};
+
+/* ALiBi: nearer keys count more. */
+static void add_slopes(const struct attention_params *p, const struct tile *t,
+                       float (*scores)[ATTN_TILE])
 {
+    size_t group = p->n_heads / p->n_kv_heads;
+    for (size_t i = 0; i < t->n; i++) {
+        float slope = p->slopes[t->head + i % group];
+        size_t query = t->query_at + i / group;
+        for (size_t k = t->begin; k < t->end; k++) {
+            size_t key = t->key_at + k;
+            scores[i][k] -= slope * (float)(key > query ? key - query : query - key);
+        }
+    }
+}
+
+static void attend_tile(const struct attention_job *j, const struct work *w, const struct tile *t,
+                        const void *keys, const void *values)
+{
+    size_t first = t->first, n = t->n, begin = t->begin, end = t->end;
     const struct kernels *k = &j->run->b->k;
     const struct attention_params *p = &j->op->attn;
     bool f16 = j->run->kv->type == KV_F16;
@@ -140,6 +167,8 @@ static void attend_tile(const struct attention_job *j, const struct work *w, siz
 
     (f16 ? k->attn_scores_f16 : k->attn_scores_f32)(w->q + first * p->head_k, p->head_k, n, keys,
                                                     p->head_k, p->scale, scores);
+    if (p->slopes)
+        add_slopes(p, t, scores);
     for (size_t i = 0; i < n; i++) {
         if (p->softcap > 0.0f)
             k->softcap(scores[i] + begin, end - begin, p->softcap, scores[i] + begin);
@@ -176,9 +205,18 @@ static void attend_page(const struct attention_job *j, const struct work *w,
             if (i > run_first && begin == run_begin && end == run_end)
                 continue;
         }
-        if (i > run_first && run_begin < run_end)
-            attend_tile(j, w, run_first * group, (i - run_first) * group, keys, values, run_begin,
-                        run_end);
+        if (i > run_first && run_begin < run_end) {
+            const struct tile t = {
+                .first = run_first * group,
+                .n = (i - run_first) * group,
+                .begin = run_begin,
+                .end = run_end,
+                .query_at = (size_t)seq->n_past + chunk->first + run_first,
+                .key_at = page * KV_PAGE_TOKENS,
+                .head = kv_head * group,
+            };
+            attend_tile(j, w, &t, keys, values);
+        }
         run_first = i;
         run_begin = begin;
         run_end = end;

@@ -5,7 +5,6 @@
 
 #include "engine/kernels/kernels_internal.h"
 #include "engine/kernels/simd/attention.h"
-#include "engine/kernels/simd/recurrent.h"
 #include "engine/kernels/simd/vector.h"
 
 void kernels__fill_avx2(struct kernels *k)
@@ -15,5 +14,4 @@ void kernels__fill_avx2(struct kernels *k)
     kernels__fill_dot_packed_avx2(k);
     vector_fill(k);
     attention_fill(k);
-    recurrent_fill(k);
 }

@@ -101,6 +101,26 @@ static void check_embed(const char *level)
     bench_close(&t);
 }
 
+static void check_add_tables(const char *level)
+{
+    struct bench t;
+    bench_open(&t, level);
+    CLEANUP_FREE float *a = random_floats(N * 40, &t.seed);
+    CLEANUP_FREE float *row = random_floats(40, &t.seed);
+    CLEANUP_FREE float *positions = random_floats(N * 40, &t.seed);
+    const struct op ops[] = {
+        embed_op(add_floats(&t, N, 40, a), 0),
+        {.kind = OP_ADD_ROW, .bias = add_floats(&t, 1, 40, row)},
+        {.kind = OP_ADD_POSITION, .dst = 1, .w = add_floats(&t, N, 40, positions)},
+    };
+    float out[N * 40];
+    run_ops(&t, ops, ARRAY_LEN(ops), (uint32_t[]){40, 40}, 2, 1, NULL, N, 0, out);
+    for (size_t i = 0; i < N * 40; i++)
+        assert_close("tables", level, i, (double)out[i],
+                     (double)a[i] + (double)row[i % 40] + (double)positions[i], 1e-6);
+    bench_close(&t);
+}
+
 static void check_norms(const char *level, uint32_t width, uint32_t head)
 {
     struct bench t;
@@ -194,8 +214,6 @@ static double act(enum act_kind kind, double x)
         return 0.5 * x * (1 + erf(x * 0.70710678118654752440));
     case ACT_RELU:
         return x < 0 ? 0 : x;
-    case ACT_SIGMOID:
-        return 1 / (1 + exp(-x));
     }
     return (double)NAN;
 }
@@ -291,13 +309,17 @@ static double attention_want(const struct attention_params *p, const float *q, c
     size_t kv_head = h / (p->n_heads / p->n_kv_heads);
     double sum = 0, weighted = 0;
     for (size_t key = 0; key < n; key++) {
-        if ((p->causal && key > i) || (p->window && key + p->window <= i))
+        size_t away = key > i ? key - i : i - key;
+        if (p->causal ? key > i || (p->window && away >= p->window)
+                      : p->window && away > p->window / 2)
             continue;
         double score = 0;
         for (size_t c = 0; c < p->head_k; c++)
             score += (double)q[(i * p->n_heads + h) * p->head_k + c] *
                      (double)k[(key * p->n_kv_heads + kv_head) * p->head_k + c];
         score *= (double)p->scale;
+        if (p->slopes)
+            score -= (double)p->slopes[h] * (double)away;
         if (p->softcap > 0)
             score = (double)p->softcap * tanh(score / (double)p->softcap);
         sum += exp(score);
@@ -352,8 +374,10 @@ static void test_ops__embed_and_scale(void **state)
 {
     (void)state;
     const char *level;
-    FOR_EACH_LEVEL (level)
+    FOR_EACH_LEVEL (level) {
         check_embed(level);
+        check_add_tables(level);
+    }
 }
 
 static void test_ops__norms(void **state)
@@ -414,6 +438,7 @@ static void test_ops__attention(void **state)
 {
     (void)state;
     const char *level;
+    static const float slopes[] = {0.5f, 0.25f, 0.0625f, 0.7f};
     static const struct attention_case cases[] = {
         {{4, 4, 8, 8, 0.4f, 0, 0, true}, KV_F32, 2e-6},
         {{8, 2, 16, 24, 0.25f, 0, 0, true}, KV_F32, 2e-6},
@@ -422,6 +447,10 @@ static void test_ops__attention(void **state)
         {{4, 2, 16, 16, 1.0f, 5.0f, 0, true}, KV_F32, 4e-6},
         {{4, 2, 16, 16, 1.0f, 0, 9, true}, KV_F32, 2e-6},
         {{4, 2, 16, 16, 1.0f, 3.0f, 33, true}, KV_F32, 4e-6},
+        {{4, 2, 16, 16, 1.0f, 0, 9, false}, KV_F32, 2e-6},
+        {{4, 2, 16, 16, 1.0f, 0, 40, false}, KV_F32, 2e-6},
+        {{4, 2, 16, 16, 1.0f, 0, 0, false, slopes}, KV_F32, 4e-6},
+        {{4, 1, 16, 16, 1.0f, 0, 0, true, slopes}, KV_F32, 4e-6},
         {{4, 2, 80, 64, 0.125f, 0, 0, true}, KV_F16, 2e-3},
     };
     FOR_EACH_LEVEL (level)

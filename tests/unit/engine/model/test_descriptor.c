@@ -211,7 +211,7 @@ static void test_descriptor__bad_keys(void **state)
         {{"general.architecture", NONE, 0, NULL}, "general.architecture"},
         {{"general.architecture", U32, 1, NULL}, "a string is needed"},
         {{"general.architecture", STR_, 0, ""}, "'' is not supported"},
-        {{"general.architecture", STR_, 0, "bert"}, "'bert' is not supported (supported: llama, "},
+        {{"general.architecture", STR_, 0, "clip"}, "'clip' is not supported (supported: llama, "},
         {{"llama.block_count", NONE, 0, NULL}, "no key 'llama.block_count'"},
         {{"llama.block_count", U32, 0, NULL}, "llama.block_count is 0"},
         {{"llama.block_count", U32, 3, NULL}, "'blk.2.attn_norm.weight' is missing"},
