@@ -189,6 +189,11 @@ int transfer_pull(const char *model, FILE *to, char **ret_message, struct error 
     return transfer_shown(PROGRESS_PULL, model, to, ret_message, err);
 }
 
+int transfer_push(const char *model, FILE *to, char **ret_message, struct error *err)
+{
+    return transfer_shown(PROGRESS_PUSH, model, to, ret_message, err);
+}
+
 static int transfer_quietly(enum progress_mode mode, const char *model, char **ret_message,
                             struct error *err)
 {

@@ -52,8 +52,9 @@ static const struct command commands[] = {
      .details = "Every file in it is checked against its digest while it is read.",
      .opts = load_opts, .run = cmd_load},
     {"logs", .summary = "Fetch the runner's logs", .opts = logs_opts, .run = cmd_logs},
-    {"package", .args = "MODEL", .summary = "Package a GGUF file as a model in the local store",
-     .details = "Of a split model give the first file; the others are found beside it.",
+    {"package", .args = "MODEL", .summary = "Package files as a model in the local store",
+     .details = "A GGUF file (of a split model the first one), a directory of safetensors, a\n"
+                "DDUF file, or with --from the weights of a model that is stored already.",
      .opts = package_opts, .min_args = 1, .max_args = 1, .run = cmd_package},
     {"prune", .summary = "Remove interrupted downloads and files that belong to no model",
      .opts = prune_opts, .run = cmd_prune},

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A local GGUF file into the runner's store, see package.h.
+ * Local files into the runner's store, see package.h.
  *
- * The artifact writer pushes bytes, the HTTP client pulls them; a thread and a pipe stand between
- * the two. */
+ * Where they are sent, the artifact writer pushes bytes and the HTTP client pulls them; a thread
+ * and a pipe stand between the two. */
 #include "cli/package.h"
 
 #include <errno.h>
@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "cli/api.h"
 #include "cli/meter.h"
+#include "cli/news.h"
 #include "cli/print.h"
 #include "cli/tag.h"
 
@@ -137,8 +138,8 @@ static bool is_stored(const struct artifact *a)
     return stored;
 }
 
-int package_model(const struct artifact_source *source, const char *name, bool quiet,
-                  struct error *err)
+static int build_and_send(const struct artifact_source *source, const char *name, bool quiet,
+                          struct error *err)
 {
     bool tty = !quiet && print_is_tty(stderr);
     struct meter meter = {.shown = tty, .doing = "Reading", .percent = -1};
@@ -155,6 +156,95 @@ int package_model(const struct artifact_source *source, const char *name, bool q
             return r;
     }
     return tag_model(a->id.text, name, err);
+}
+
+/* The same with the weights of a stored model: only what is new is sent. */
+static int build_from(const struct artifact_source *source, const char *from, const char *name,
+                      bool quiet, struct error *err)
+{
+    CLEANUP_FREE char *path = api_model_path(from, "?artifact=true");
+    CLEANUP_JSON struct json *texts = NULL;
+    int r = api_get_json(path, "the model cannot be looked at", &texts, err);
+    if (r < 0)
+        return r;
+    struct artifact_source all = *source;
+    all.base.manifest = js_get_str(texts, "manifest");
+    all.base.config = js_get_str(texts, "config");
+    return build_and_send(&all, name, quiet, err);
+}
+
+/* ---- by a runner that can read the files itself ---- */
+
+static void set_path(struct json *request, const char *key, const char *path)
+{
+    if (!path)
+        return;
+    CLEANUP_FREE char *absolute = path_absolute(path);
+    js_set_cstr(request, key, absolute);
+}
+
+static struct json *make_request(const struct artifact_source *source, const char *from,
+                                 const char *name)
+{
+    struct json *request = js_object();
+    js_set_cstr(request, "name", name);
+    if (from)
+        js_set_cstr(request, "from", from);
+    set_path(request, "gguf", source->gguf);
+    set_path(request, "safetensors_dir", source->safetensors_dir);
+    set_path(request, "dduf", source->dduf);
+    set_path(request, "mmproj", source->mmproj);
+    set_path(request, "chat_template", source->chat_template);
+    struct json *licenses = js_array();
+    for (size_t i = 0; i < source->n_licenses; i++) {
+        CLEANUP_FREE char *path = path_absolute(source->licenses[i]);
+        js_push(licenses, js_cstr(path));
+    }
+    js_set(request, "licenses", licenses);
+    js_set_int(request, "context_size", source->context_size);
+    js_set_cstr(request, "format", source->format == ARTIFACT_CNCF ? "cncf" : "docker");
+    return request;
+}
+
+static void on_line(void *ctx, const struct json *line)
+{
+    if (str_eq_c(js_get_str(line, "type"), "progress"))
+        meter_show(ctx, (uint64_t)js_get_int(line, "current", 0),
+                   (uint64_t)js_get_int(line, "total", 0));
+}
+
+/* *ret_elsewhere: the runner does not know how, or does not see the files; then they are sent. */
+static int package_there(const struct artifact_source *source, const char *from, const char *name,
+                         bool quiet, bool *ret_elsewhere, struct error *err)
+{
+    const struct daemon *d;
+    int r = daemon_find(&d, err);
+    if (r < 0)
+        return r;
+    *ret_elsewhere = d->unix_path == NULL;
+    if (*ret_elsewhere)
+        return 0;
+    if (!quiet)
+        fputs("Loading model to Model Runner...\n", stderr);
+    struct meter meter = {
+        .shown = !quiet && print_is_tty(stderr), .doing = "Reading", .percent = -1};
+    CLEANUP_JSON struct json *request = make_request(source, from, name);
+    r = news_post("/models/package", request, "packaging", on_line, &meter, err);
+    meter_end(&meter);
+    *ret_elsewhere = r == -ERR_NOT_FOUND || r == -ERR_DENIED;
+    return r;
+}
+
+int package_model(const struct artifact_source *source, const char *from, const char *name,
+                  bool quiet, struct error *err)
+{
+    bool elsewhere = false;
+    struct error why = ERROR_INIT;
+    int r = package_there(source, from, name, quiet, &elsewhere, &why);
+    if (!elsewhere)
+        return r < 0 ? error_copy(err, &why) : 0;
+    return from ? build_from(source, from, name, quiet, err)
+                : build_and_send(source, name, quiet, err);
 }
 
 /* ---- names ---- */

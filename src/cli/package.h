@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A local GGUF file into the runner's store; `package` and `run ./file.gguf` do it. */
+ * Local files into the runner's store; `package`, `adopt` and `run ./file.gguf` do it. */
 #ifndef CLI_PACKAGE_H
 #define CLI_PACKAGE_H
 
@@ -8,10 +8,12 @@
 
 #include "models/artifact.h"
 
-/* Packages the source, sends it to the runner and names it. Notes and progress go to stderr unless
- * `quiet`. When the runner has the same model already, nothing is sent. */
-int package_model(const struct artifact_source *source, const char *name, bool quiet,
-                  struct error *err);
+/* Packages the source under a name. A runner on this machine's Unix socket reads the files itself
+ * and links or clones them; to another one they are sent, unless it has the same model already.
+ * `from`: the stored model whose weights are used, NULL = none. Notes and progress go to stderr
+ * unless `quiet`. */
+int package_model(const struct artifact_source *source, const char *from, const char *name,
+                  bool quiet, struct error *err);
 
 /* Is the word the path of a GGUF file rather than a model's name? It is when it begins as no name
  * can, with '/', "./" or "../", or when it contains a '/', ends in ".gguf" and such a file exists.

@@ -20,4 +20,7 @@ int transfer_model(const struct transfer *t, char **ret_message, struct error *e
 /* A pull that shows its progress on `to`. */
 int transfer_pull(const char *model, FILE *to, char **ret_message, struct error *err);
 
+/* A push likewise. */
+int transfer_push(const char *model, FILE *to, char **ret_message, struct error *err);
+
 #endif

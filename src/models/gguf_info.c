@@ -35,6 +35,12 @@ void format_count(uint64_t n, char out[GGUF_INFO_TEXT_MAX])
     format_scaled(n, 1000, units, ARRAY_LEN(units), out);
 }
 
+void format_decimal_size(uint64_t n, char out[GGUF_INFO_TEXT_MAX])
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+    format_scaled(n, 1000, units, ARRAY_LEN(units), out);
+}
+
 void format_binary_size(uint64_t n, char out[GGUF_INFO_TEXT_MAX])
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};

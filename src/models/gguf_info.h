@@ -19,6 +19,9 @@ void gguf_info_fill(const struct gguf *g, struct oci_model_config *c);
 /* "361.82M", "8.03B": base 1000, two decimals from 1000 on. */
 void format_count(uint64_t n, char out[GGUF_INFO_TEXT_MAX]);
 
+/* "270.88MB": base 1000. */
+void format_decimal_size(uint64_t n, char out[GGUF_INFO_TEXT_MAX]);
+
 /* "256.35MiB": base 1024. */
 void format_binary_size(uint64_t n, char out[GGUF_INFO_TEXT_MAX]);
 

@@ -33,9 +33,9 @@ struct models;
 struct registry_options; /* registry/registry.h */
 
 struct models_options {
-    const char *root;             /* NULL or "": $MODELS_PATH, else ~/.docker/models */
-    const char *default_registry; /* NULL or "": $DEFAULT_REGISTRY, else docker.io */
-    unsigned max_pulls;           /* at once, others wait; 0 = 2 */
+    const char *root;                        /* NULL or "": $MODELS_PATH, else ~/.docker/models */
+    const char *default_registry;            /* NULL or "": $DEFAULT_REGISTRY, else docker.io */
+    unsigned max_pulls;                      /* at once, others wait; 0 = 2 */
     const struct registry_options *registry; /* NULL = from the environment */
 };
 
@@ -124,11 +124,16 @@ int models_tag(struct models *m, const char *name, const char *repo, const char 
 int models_remove(struct models *m, const char *name, bool force, struct buf *out,
                   struct error *err);
 
-/* Packages local files into the store under a name (NULL or "" = untagged). Files are cloned where
- * the file system can, else copied. */
-int models_package(struct models *m, const struct artifact_source *src, const char *name,
-                   artifact_progress_fn progress, void *progress_ctx,
+/* Packages local files into the store under a name (NULL or "" = untagged). Files are cloned or
+ * linked where the file system can, else copied. `from` (NULL = none): the model whose weights are
+ * used, src->base is filled from it. */
+int models_package(struct models *m, const struct artifact_source *src, const char *from,
+                   const char *name, artifact_progress_fn progress, void *progress_ctx,
                    char ret_id[OCI_DIGEST_TEXT_MAX], struct error *err);
+
+/* Appends the texts of a model's manifest and config, as they are in the store. */
+int models_artifact_texts(struct models *m, const char *name, struct buf *manifest,
+                          struct buf *config, struct error *err);
 
 /* A variant with another context size under another name; the layers are shared. */
 int models_repackage(struct models *m, const char *name, const char *target, int32_t context_size,

@@ -39,14 +39,25 @@ static int add_artifact(struct store_txn *t, const struct artifact *a, struct ad
     int r = 0;
     for (size_t i = 0; r == 0 && i < a->n_files; i++) {
         const struct artifact_file *f = &a->files[i];
-        r = store_txn_add_file(t, f->path, &f->digest, f->size, on_add, p, err);
-        p->base += f->size;
+        r = f->path ? store_txn_add_file(t, f->path, &f->digest, f->size, on_add, p, err)
+                    : store_txn_hold(t, &f->digest, f->size, err);
+        p->base += f->path ? f->size : 0;
     }
     struct oci_digest config;
     return r == 0 ? store_txn_add_bytes(t, str_make(a->config, a->config_len), &config, err) : r;
 }
 
-int models_package(struct models *m, const struct artifact_source *src, const char *name,
+int models_artifact_texts(struct models *m, const char *name, struct buf *manifest,
+                          struct buf *config, struct error *err)
+{
+    CLEANUP_META struct model_meta *meta = NULL;
+    int r = models__open(m, name, MODELS_EXACT, &meta, err);
+    if (r == 0)
+        r = store_read_manifest(m->store, &meta->id, manifest, err);
+    return r < 0 ? r : store_read_blob(m->store, &meta->manifest.config.digest, config, err);
+}
+
+static int package(struct models *m, const struct artifact_source *src, const char *name,
                    artifact_progress_fn progress, void *progress_ctx,
                    char ret_id[OCI_DIGEST_TEXT_MAX], struct error *err)
 {
@@ -74,6 +85,23 @@ int models_package(struct models *m, const struct artifact_source *src, const ch
     if (r == 0)
         id_text(&id, ret_id);
     return r;
+}
+
+int models_package(struct models *m, const struct artifact_source *src, const char *from,
+                   const char *name, artifact_progress_fn progress, void *progress_ctx,
+                   char ret_id[OCI_DIGEST_TEXT_MAX], struct error *err)
+{
+    CLEANUP_BUF struct buf manifest = BUF_INIT(OCI_MANIFEST_MAX_BYTES);
+    CLEANUP_BUF struct buf config = BUF_INIT(OCI_CONFIG_MAX_BYTES);
+    struct artifact_source all = *src;
+    if (from) {
+        int r = models_artifact_texts(m, from, &manifest, &config, err);
+        if (r < 0)
+            return r;
+        all.base.manifest = buf_str(&manifest);
+        all.base.config = buf_str(&config);
+    }
+    return package(m, &all, name, progress, progress_ctx, ret_id, err);
 }
 
 /* ---- variants ---- */

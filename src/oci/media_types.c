@@ -85,7 +85,7 @@ enum oci_layer_kind oci_layer_kind_of(const char *media_type, struct str path)
         {OCI_TYPE_LICENSE, OCI_LAYER_LICENSE},
         {OCI_TYPE_VLLM_TAR, OCI_LAYER_TAR},
         {OCI_TYPE_DIR_TAR, OCI_LAYER_TAR},
-        {"application/vnd.cncf.model.doc.v1.raw", OCI_LAYER_DOC},
+        {OCI_TYPE_CNCF_DOC, OCI_LAYER_DOC},
         {"application/vnd.cncf.model.weight.v1.safetensors", OCI_LAYER_SAFETENSORS},
     };
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
@@ -94,9 +94,9 @@ enum oci_layer_kind oci_layer_kind_of(const char *media_type, struct str path)
     /* The type only says "a weight" or "a file": the name tells more. */
     static const char *const by_name[] = {
         OCI_TYPE_FILE,
-        "application/vnd.cncf.model.weight.v1.raw",
+        OCI_TYPE_CNCF_WEIGHT,
         "application/vnd.cncf.model.weight.v1.gguf",
-        "application/vnd.cncf.model.weight.config.v1.raw",
+        OCI_TYPE_CNCF_CONFIG,
     };
     for (size_t i = 0; i < ARRAY_LEN(by_name); i++) {
         if (strcmp(media_type, by_name[i]) != 0)
@@ -107,4 +107,17 @@ enum oci_layer_kind oci_layer_kind_of(const char *media_type, struct str path)
         return kind;
     }
     return OCI_LAYER_OTHER;
+}
+
+const char *oci_cncf_type(const char *docker_type, struct str name)
+{
+    static const char *const weights[] = {OCI_TYPE_GGUF, OCI_TYPE_SAFETENSORS, OCI_TYPE_DDUF,
+                                          OCI_TYPE_MMPROJ};
+    for (size_t i = 0; i < ARRAY_LEN(weights); i++)
+        if (strcmp(docker_type, weights[i]) == 0)
+            return OCI_TYPE_CNCF_WEIGHT;
+    enum oci_layer_kind kind = oci_file_kind(name);
+    return strcmp(docker_type, OCI_TYPE_LICENSE) == 0 || kind == OCI_LAYER_DOC
+               ? OCI_TYPE_CNCF_DOC
+               : OCI_TYPE_CNCF_CONFIG;
 }

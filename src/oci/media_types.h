@@ -30,6 +30,10 @@
 #define OCI_TYPE_VLLM_TAR "application/vnd.docker.ai.vllm.config.tar"
 #define OCI_TYPE_DIR_TAR "application/vnd.docker.ai.dir.tar"
 
+#define OCI_TYPE_CNCF_WEIGHT "application/vnd.cncf.model.weight.v1.raw"
+#define OCI_TYPE_CNCF_CONFIG "application/vnd.cncf.model.weight.config.v1.raw"
+#define OCI_TYPE_CNCF_DOC "application/vnd.cncf.model.doc.v1.raw"
+
 /* Annotations of a layer. */
 #define OCI_ANNOTATION_FILEPATH "org.cncf.model.filepath"
 #define OCI_ANNOTATION_FILE_METADATA "org.cncf.model.file.metadata+json"
@@ -57,6 +61,9 @@ enum oci_layer_kind {
 /* What a layer is: by its media type, and for CNCF's raw types and Docker's generic file by the
  * name in its path annotation ({NULL, 0} if none). */
 enum oci_layer_kind oci_layer_kind_of(const char *media_type, struct str path);
+
+/* ModelPack's type for a file of Docker's type; `name` tells documents from configurations. */
+const char *oci_cncf_type(const char *docker_type, struct str name);
 
 /* What a file is by its base name: ".gguf", ".safetensors", ".dduf"; ".jinja" or chat_template;
  * licences; README and configuration files. Letters of any case. A GGUF with "mmproj" in its name

@@ -172,3 +172,21 @@ void oci_model_config_write(const struct oci_model_config *c, struct buf *out)
         buf_printf(out, "%s\"%s\"", i ? "," : "", c->diff_ids[i].text);
     buf_append(out, STR("]}}"));
 }
+
+void oci_model_config_write_cncf(const struct oci_model_config *c, struct buf *out)
+{
+    bool first = true;
+    buf_append(out, STR("{\"descriptor\":{"));
+    text_member(out, &first, "createdAt", c->created);
+    text_member(out, &first, "family", c->architecture);
+    buf_append(out, STR("},\"modelfs\":{\"type\":\"layers\",\"diffIds\":["));
+    for (size_t i = 0; i < c->n_diff_ids; i++)
+        buf_printf(out, "%s\"%s\"", i ? "," : "", c->diff_ids[i].text);
+    buf_append(out, STR("]},\"config\":{"));
+    first = true;
+    text_member(out, &first, "architecture", c->architecture);
+    text_member(out, &first, "format", c->format);
+    text_member(out, &first, "paramSize", c->parameters);
+    text_member(out, &first, "quantization", c->quantization);
+    buf_append(out, STR("}}"));
+}

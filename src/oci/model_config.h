@@ -44,6 +44,9 @@ int oci_model_config_parse(struct str text, enum oci_config_kind kind, struct oc
 /* The whole config in Docker's form. */
 void oci_model_config_write(const struct oci_model_config *c, struct buf *out);
 
+/* The same facts in ModelPack's form. */
+void oci_model_config_write_cncf(const struct oci_model_config *c, struct buf *out);
+
 /* Only the `config` member of it, which is also the one of GET /models; unknown members left out.
  */
 void oci_model_config_write_inner(const struct oci_model_config *c, struct buf *out);

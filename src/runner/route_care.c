@@ -7,12 +7,12 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
-#include "base/clock.h"
 #include "models/archive.h"
+#include "runner/news.h"
 #include "runner/respond.h"
 #include "runner/routes.h"
 
-enum { QUERY_MAX = 64 << 10, NEWS_EVERY_MS = 100 };
+enum { QUERY_MAX = 64 << 10 };
 
 /* ---- archives ---- */
 
@@ -151,72 +151,22 @@ void route_models_load(struct daemon *d, struct http_request *r, const struct ro
     http_respond_json(r, 200, v);
 }
 
-/* ---- news, line by line ---- */
-
-struct news {
-    struct http_request *r;
-    int64_t last_ms; /* of the last progress line */
-    bool begun;
-};
-
-/* Steals v. */
-static void send_news(struct news *n, struct json *v)
-{
-    CLEANUP_BUF struct buf line = BUF_INIT(QUERY_MAX);
-    if (!n->begun) {
-        http_respond_header(n->r, "Cache-Control", "no-cache");
-        http_stream_begin(n->r, 200, "application/json");
-        n->begun = true;
-    }
-    js_write(v, JS_COMPACT, &line);
-    buf_push(&line, '\n');
-    js_free(v);
-    http_stream_write(n->r, buf_str(&line));
-}
-
-static struct json *news_object(const char *type, const char *message)
-{
-    struct json *v = js_object();
-    js_set_cstr(v, "type", type);
-    if (message)
-        js_set_cstr(v, "message", message);
-    return v;
-}
-
-/* Ends the answer: an error before the first line has its own status. */
-static void end_news(struct news *n, const struct error *err)
-{
-    if (n->begun)
-        send_news(n, news_object("error", err->msg));
-    else
-        respond_error(n->r, err);
-}
-
-static bool is_time_for_news(struct news *n, uint64_t done, uint64_t total)
-{
-    int64_t now = clock_mono_ms();
-    if (now - n->last_ms < NEWS_EVERY_MS && done < total)
-        return false;
-    n->last_ms = now;
-    return true;
-}
-
 /* ---- verify, prune ---- */
 
 static void on_problem(void *ctx, const char *sentence)
 {
-    send_news(ctx, news_object("problem", sentence));
+    news_send(ctx, news_line("problem", sentence));
 }
 
 static int on_verified(void *ctx, const char *name, uint64_t done, uint64_t total)
 {
     struct news *n = ctx;
-    if (is_time_for_news(n, done, total)) {
-        struct json *v = news_object("progress", NULL);
+    if (news_is_time(n, done, total)) {
+        struct json *v = news_line("progress", NULL);
         js_set_cstr(v, "model", name);
         js_set_int(v, "current", (int64_t)done);
         js_set_int(v, "total", (int64_t)total);
-        send_news(n, v);
+        news_send(n, v);
     }
     return http_request_canceled(n->r);
 }
@@ -233,12 +183,12 @@ void route_models_verify(struct daemon *d, struct http_request *r, const struct 
     const char *name = js_get_cstr(request, "model", "");
     if (models_verify(d->models, *name ? name : NULL, on_problem, on_verified, &n, &bad, &err) <
         0) {
-        end_news(&n, &err);
+        news_fail(&n, &err);
         return;
     }
-    struct json *v = news_object("result", NULL);
+    struct json *v = news_line("result", NULL);
     js_set_int(v, "problems", (int64_t)bad);
-    send_news(&n, v);
+    news_send(&n, v);
 }
 
 void route_models_prune(struct daemon *d, struct http_request *r, const struct route_args *args)

@@ -63,10 +63,29 @@ static void respond_model(struct daemon *d, struct http_request *r, const char *
     respond_text_as_json(r, 200, &text);
 }
 
+/* The texts of manifest and config, for those who make another model of it. */
+static void respond_artifact(struct daemon *d, struct http_request *r, const char *name)
+{
+    CLEANUP_BUF struct buf manifest = BUF_INIT(LIST_MAX), config = BUF_INIT(LIST_MAX);
+    struct error err = ERROR_INIT;
+    if (models_artifact_texts(d->models, name, &manifest, &config, &err) < 0) {
+        respond_error(r, &err);
+        return;
+    }
+    CLEANUP_JSON struct json *v = js_object();
+    js_set_str(v, "manifest", buf_str(&manifest));
+    js_set_str(v, "config", buf_str(&config));
+    http_respond_json(r, 200, v);
+}
+
 void route_models_get(struct daemon *d, struct http_request *r, const struct route_args *args)
 {
     if (query_flag(r, "remote")) {
         respond_remote_model(d, r, args->name);
+        return;
+    }
+    if (query_flag(r, "artifact")) {
+        respond_artifact(d, r, args->name);
         return;
     }
     /* For those who would rather bring a file than find out later that it is missing. */

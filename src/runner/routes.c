@@ -56,6 +56,7 @@ static const struct route {
     {"GET", "/models", route_models_list, 0, 0},
     {"POST", "/models/create", route_models_create, 0, 0},
     {"POST", "/models/load", route_models_load, 0, 0},
+    {"POST", "/models/package", route_models_package, 0, 0},
     {"GET", "/models/save", route_models_save, 0, 0},
     {"POST", "/models/verify", route_models_verify, 0, 0},
     {"POST", "/models/prune", route_models_prune, 0, 0},

@@ -41,6 +41,7 @@ void route_openai_get(struct daemon *d, struct http_request *r, const struct rou
 /* route_care.c */
 void route_models_save(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_models_load(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_models_package(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_models_verify(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_models_prune(struct daemon *d, struct http_request *r, const struct route_args *args);
 

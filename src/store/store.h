@@ -149,9 +149,10 @@ int store_txn_add_bytes(struct store_txn *t, struct str bytes, struct oci_digest
 /* Called with the bytes done so far; a non-zero return cancels. */
 typedef int (*store_progress_fn)(void *ctx, uint64_t done);
 
-/* A blob from a local file, which must have this digest and size: cloned where the file system can
- * (no space, no time), else copied; hashed in either case. Never hard-linked: an edit of the user's
- * file would change the store. A blob that the store has already is taken instead. */
+/* A blob from a local file, which must have this digest and size: cloned where the file system can,
+ * else hard-linked, else copied; hashed in every case. A linked file that its owner writes to later
+ * is noticed before it is used (checked.c), and the model refused. A blob that the store has already
+ * is taken instead. */
 int store_txn_add_file(struct store_txn *t, const char *path, const struct oci_digest *want,
                        uint64_t size, store_progress_fn progress, void *ctx, struct error *err);
 

@@ -244,23 +244,53 @@ int store_txn_hold(struct store_txn *t, const struct oci_digest *digest, uint64_
     return r;
 }
 
-static int copy_in(const char *path, int to, uint64_t size, struct oci_digest *ret,
-                   store_progress_fn progress, void *ctx, struct error *err)
+static int open_local(const char *path, uint64_t size, int *ret, struct error *err)
 {
-    CLEANUP_FD int from = open(path, O_RDONLY | O_CLOEXEC);
+    CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
-    if (from < 0 || fstat(from, &st) != 0)
+    if (fd < 0 || fstat(fd, &st) != 0)
         return error_errno(err, errno, "cannot open '%s'", path);
     if (!S_ISREG(st.st_mode))
         return error_set(err, ERR_INVALID, "'%s' is not a regular file", path);
     if ((uint64_t)st.st_size != size)
         return error_set(err, ERR_CONFLICT, "'%s' changed while it was being packaged", path);
+    *ret = TAKE_FD(fd);
+    return 0;
+}
+
+/* Puts the file `from` in the place of the empty temporary one: a link to the very file that is
+ * open, whatever its name means by now. */
+static bool link_in(const struct store_txn *t, int from, const char *name)
+{
+    char self[64], other[128];
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", from);
+    snprintf(other, sizeof(other), "%s.link", name);
+    if (linkat(AT_FDCWD, self, t->dir, other, AT_SYMLINK_FOLLOW) != 0)
+        return false;
+    if (renameat(t->dir, other, t->dir, name) == 0)
+        return true;
+    unlinkat(t->dir, other, 0);
+    return false;
+}
+
+/* Fills the temporary file `to`, `name`, and hashes what is in it then. */
+static int take_in(const struct store_txn *t, const char *path, int to, const char *name,
+                   uint64_t size, struct oci_digest *ret, store_progress_fn progress, void *ctx,
+                   struct error *err)
+{
+    CLEANUP_FD int from = -1;
+    int r = open_local(path, size, &from, err);
+    if (r < 0)
+        return r;
     /* A clone is a snapshot: hash it, rather than the file that may go on changing. */
     bool cloned = store__clone(from, to);
-    int r = cloned ? 0 : store__reserve(to, size, path, err);
+    bool linked = !cloned && link_in(t, from, name);
+    if (!cloned && !linked)
+        r = store__reserve(to, size, path, err);
     struct sha256 *hash = sha256_new();
     if (r == 0)
-        r = store__copy(cloned ? to : from, cloned ? -1 : to, path, size, hash, progress, ctx, err);
+        r = store__copy(cloned ? to : from, cloned || linked ? -1 : to, path, size, hash, progress,
+                        ctx, err);
     if (r < 0) {
         sha256_free(hash);
         return r;
@@ -268,6 +298,8 @@ static int copy_in(const char *path, int to, uint64_t size, struct oci_digest *r
     char hex[SHA256_HEX + 1];
     sha256_final_hex(hash, hex);
     *ret = oci_digest_from_sha256_hex(hex);
+    if (fsync(linked ? from : to) != 0)
+        return error_errno(err, errno, "cannot sync a blob of the model store");
     return 0;
 }
 
@@ -282,11 +314,9 @@ int store_txn_add_file(struct store_txn *t, const char *path, const struct oci_d
     if (r < 0)
         return r;
     struct oci_digest got;
-    r = copy_in(path, fd, size, &got, progress, ctx, err);
+    r = take_in(t, path, fd, name, size, &got, progress, ctx, err);
     if (r == 0 && !oci_digest_eq(&got, want))
         r = error_set(err, ERR_CONFLICT, "'%s' changed while it was being packaged", path);
-    if (r == 0 && fsync(fd) != 0)
-        r = error_errno(err, errno, "cannot sync a blob of the model store");
     if (r < 0) {
         unlinkat(t->dir, name, 0);
         return r;

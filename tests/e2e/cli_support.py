@@ -186,6 +186,32 @@ class CliTest(unittest.TestCase):
         return done.stderr
 
 
+class RunnerTest(CliTest):
+    """A runner with an empty store, found by nothing but where it stands by default."""
+
+    def setUp(self):
+        super().setUp()
+        os.makedirs(os.path.join(self.home, "run"), mode=0o700)
+        self.store = self.env["MODELS_PATH"] = os.path.join(self.home, "models")
+        self.env["HTTPS_PROXY"] = "http://127.0.0.1:1"  # nobody listens there: no test leaves this machine
+        self.log = open(os.path.join(self.home, "runner.log"), "w+")
+        self.addCleanup(self.log.close)
+        # Nothing says where the socket is: both programs must come to the same place.
+        self.runner = subprocess.Popen([RUNNER, "serve"], env=self.env, stdout=self.log, stderr=self.log)
+        self.addCleanup(self.stop)
+        for _ in range(600):
+            if self.cli("status").returncode == 0:
+                return
+            time.sleep(0.1)
+        self.log.seek(0)
+        self.fail("the runner did not start: " + self.log.read())
+
+    def stop(self):
+        if self.runner.poll() is None:
+            self.runner.terminate()
+            self.runner.wait(60)
+
+
 class Terminal:
     """A program on a pseudo-terminal, and what a person would see and type."""
 

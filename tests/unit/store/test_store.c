@@ -345,8 +345,10 @@ static void test_publish__a_local_file(void **state)
     assert_ok(store_txn_add_bytes(t, buf_str(&config), NULL, &err));
     assert_ok(store_commit(t, buf_str(&manifest), NULL, &id, &err));
     assert_int_equal(fixture_count(f->store_dir, "blobs/sha256"), 2);
-    /* The user's file is his: editing it does not touch the store. */
-    fixture_write(f->root, "m.gguf", "changed");
+    /* Removing or replacing the user's file does not touch the store. */
+    CLEANUP_FREE char *other_path = path_join(f->root, "other.gguf");
+    fixture_write(f->root, "other.gguf", "changed");
+    assert_int_equal(rename(other_path, path), 0);
     assert_clean(s);
     store_close(s);
 }
