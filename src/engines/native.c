@@ -90,6 +90,10 @@ static int argv(const struct engine_launch *l, struct engine_argv *ret, struct e
         engine_argv_add(ret, "--chat-template-file");
         engine_argv_add(ret, "%s", l->template_path);
     }
+    if (l->mmproj_path) {
+        engine_argv_add(ret, "--mmproj");
+        engine_argv_add(ret, "%s", l->mmproj_path);
+    }
     if (l->context_size > 0) {
         engine_argv_add(ret, "--ctx-size");
         engine_argv_add(ret, "%lld", (long long)l->context_size);

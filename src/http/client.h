@@ -84,6 +84,8 @@ enum http_fault {
     HTTP_FAULT_NONE,
     HTTP_FAULT_OTHER,
     HTTP_FAULT_CONNECT,     /* nobody listens, no such name */
+    HTTP_FAULT_RESET,       /* the connection was torn down instead of ended in order. A Unix socket
+                               does that exactly when bytes sent to it were never read. */
     HTTP_FAULT_TLS,         /* the other end speaks no TLS, or none we share */
     HTTP_FAULT_CERTIFICATE, /* its certificate is not trusted */
 };

@@ -322,6 +322,9 @@ static enum http_fault fault_of(CURLcode code)
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
         return HTTP_FAULT_CONNECT;
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+        return HTTP_FAULT_RESET;
     case CURLE_SSL_CONNECT_ERROR:
         return HTTP_FAULT_TLS;
     case CURLE_PEER_FAILED_VERIFICATION:

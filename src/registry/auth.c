@@ -284,6 +284,11 @@ static int fetch_token(struct registry_repo *repo, const struct endpoint *ep,
             return error_set(err, status == 429 ? ERR_BUSY : ERR_UNAVAILABLE,
                              "the token service %.*s of %s answered %d; try again later",
                              STR_ARG(shown), ep->host, status);
+        if (status_is_redirect(status))
+            return error_set(err, ERR_DENIED,
+                             "the token service %.*s of %s answered %d: a redirect, which is not "
+                             "followed with what belongs there",
+                             STR_ARG(shown), ep->host, status);
         return error_set(err, ERR_DENIED,
                          "UNAUTHORIZED - the token service %.*s of %s answered %d %s%s; %s",
                          STR_ARG(shown), ep->host, status,

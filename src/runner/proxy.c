@@ -6,18 +6,12 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "http/client.h"
 #include "http/sse.h"
 #include "runner/respond.h"
 
-/* An engine that somebody killed so soon after the request was most likely dying before it: the
- * kernel still takes connections for a process that it is taking apart. */
-enum { WAS_DYING_MS = 5000 };
-
 struct exchange {
     struct http_request *client;
-    int64_t begun_ms;
     char content_type[128];
     bool begun; /* the answer's head went to the client */
     bool is_sse;
@@ -108,18 +102,22 @@ static void fire(void *cancel)
     http_cancel_fire(cancel);
 }
 
-/* The transport failed: why, for whom it concerns. */
-static bool explain(struct exchange *x, struct lease *lease, bool sent, bool last,
+/* The transport failed: why, for whom it concerns.
+ *
+ * The request may go to another engine while the client has nothing of an answer and the request is
+ * not what ended this one: it was not read (the kernel takes connections for a process that is
+ * being taken apart, and resets them when it is done), or somebody killed the process. An engine
+ * that had read it and fell over is not given a second one to fell. */
+static bool explain(struct exchange *x, struct lease *lease, enum http_fault fault, bool last,
                     struct error *err)
 {
     if (http_request_canceled(x->client))
         return true;
-    int64_t took_ms = clock_mono_ms() - x->begun_ms;
     struct error reason = ERROR_INIT;
     bool killed = false;
     bool died = lease_died(lease, &killed, &reason);
-    bool never_served = !sent || (killed && took_ms < WAS_DYING_MS);
-    if (died && never_served && !x->begun && !last)
+    bool unread = fault == HTTP_FAULT_CONNECT || fault == HTTP_FAULT_RESET;
+    if (died && (unread || killed) && !x->begun && !last)
         return false;
     if (died)
         *err = reason;
@@ -141,7 +139,7 @@ bool proxy_request(struct http_request *r, struct lease *lease, const char *path
                    bool last)
 {
     struct error err = ERROR_INIT;
-    struct exchange x = {.client = r, .begun_ms = clock_mono_ms()};
+    struct exchange x = {.client = r};
     const char *query = http_request_query_string(r);
     CLEANUP_FREE char *url = xasprintf("http://localhost%s%s%s", path, *query ? "?" : "", query);
     CLEANUP_FREE char *accept = NULL;
@@ -164,9 +162,9 @@ bool proxy_request(struct http_request *r, struct lease *lease, const char *path
     call.user_agent = http_request_header(r, "User-Agent");
     struct http_result res = {0};
     int result = http_perform(&call, &res, &err);
-    bool sent = res.sent;
+    enum http_fault fault = res.fault;
     http_result_release(&res);
     http_request_on_cancel(r, NULL, NULL);
     http_cancel_free(cancel);
-    return result == 0 || explain(&x, lease, sent, last, &err);
+    return result == 0 || explain(&x, lease, fault, last, &err);
 }

@@ -12,8 +12,8 @@
  * client's leaving cancels the engine's work. An engine that dies gives 500 with the reason in
  * OpenAI's form, or the same as an event inside a stream that has begun.
  *
- * False: the engine was gone, or going, before it got the request; nothing was answered, and
- * another one may be tried. With `last` that is an error too. */
+ * False: the engine is gone, not through this request; nothing was answered, and another one may be
+ * tried. With `last` that is an error too. */
 bool proxy_request(struct http_request *r, struct lease *lease, const char *path, struct str body,
                    bool last);
 

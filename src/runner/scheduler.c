@@ -348,7 +348,7 @@ static int acquire(struct scheduler *s, struct target *t, const char *typed,
             !model_settings_same_process(&r->settings, settings_for(s, t))) {
             log_info("restarting %s with its new settings", typed);
             runner_stop(r);
-        } else if (r && r->state == RUNNER_READY) {
+        } else if (r && r->state == RUNNER_READY && !process_has_ended(r->process)) {
             *ret = lease_new(s, r);
             return 0;
         } else if (r && r->state == RUNNER_LOADING) {
@@ -391,7 +391,7 @@ const char *lease_socket(const struct lease *l)
 
 bool lease_died(struct lease *l, bool *ret_killed, struct error *err)
 {
-    enum { PATIENCE_MS = 2000 };
+    enum { PATIENCE_MS = 5000 };
     if (!process_wait(l->r->process, PATIENCE_MS))
         return false;
     *ret_killed = process_was_killed(l->r->process);

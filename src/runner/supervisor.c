@@ -490,6 +490,15 @@ pid_t process_pid(const struct process *p)
     return p->pid;
 }
 
+bool process_has_ended(struct process *p)
+{
+    pthread_mutex_lock(&p->owner->lock);
+    struct pollfd fd = {.fd = p->pid_fd, .events = POLLIN};
+    bool ended = p->exited || poll(&fd, 1, 0) > 0;
+    pthread_mutex_unlock(&p->owner->lock);
+    return ended;
+}
+
 bool process_wait(struct process *p, int64_t timeout_ms)
 {
     struct timespec until;

@@ -49,6 +49,9 @@ void process_unref(struct process *p); /* does not stop it; NULL is fine */
 
 pid_t process_pid(const struct process *p);
 
+/* Has it exited, as the kernel knows it: also before the supervisor has noticed. */
+bool process_has_ended(struct process *p);
+
 /* Waits at most timeout_ms; true = it has exited. */
 bool process_wait(struct process *p, int64_t timeout_ms);
 

@@ -105,7 +105,9 @@ class FakeRunner:
                     self.send_header("Transfer-Encoding", "chunked")
                     self.end_headers()
                     for piece in a.pieces:
-                        if piece:
+                        if callable(piece):
+                            piece()
+                        elif piece:
                             self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                             self.wfile.flush()
                         if a.pause:
@@ -170,7 +172,7 @@ class CliTest(unittest.TestCase):
         self.env["MODEL_RUNNER_HOST"] = runner.url
         return runner
 
-    def cli(self, *args, stdin=subprocess.DEVNULL, input=None, timeout=30, cwd=None, **env):
+    def cli(self, *args, stdin=subprocess.DEVNULL, input=None, timeout=60, cwd=None, **env):
         kw = {"input": input} if input is not None else {"stdin": stdin}
         return subprocess.run([CLI, *args], env=dict(self.env, **env), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               text=not isinstance(input, bytes), timeout=timeout, cwd=cwd or self.home, **kw)
@@ -237,7 +239,7 @@ class Terminal:
         self.raw += data
         return bool(data)
 
-    def expect(self, text, seconds=10):
+    def expect(self, text, seconds=30):
         """Waits until `text` (bytes pattern) is shown behind what was expected before."""
         end = time.monotonic() + seconds
         while True:
@@ -252,7 +254,7 @@ class Terminal:
     def send(self, data):
         os.write(self.fd, data)
 
-    def wait(self, seconds=10):
+    def wait(self, seconds=30):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.read(0.05)

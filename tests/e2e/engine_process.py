@@ -25,7 +25,7 @@ def make_model(path, **options):
 
 
 class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path, timeout=30):
+    def __init__(self, path, timeout=60):
         super().__init__("localhost", timeout=timeout)
         self.path = path
 
@@ -79,7 +79,7 @@ class EngineProcess:
         if wait:
             self.wait_ready()
 
-    def wait_ready(self, seconds=30):
+    def wait_ready(self, seconds=60):
         end = time.monotonic() + seconds
         while True:
             try:
@@ -144,7 +144,7 @@ class EngineProcess:
         if self.process.poll() is None:
             self.process.send_signal(signo)
         try:
-            return self.process.wait(20)
+            return self.process.wait(60)
         finally:
             if self.process.poll() is None:
                 self.process.kill()

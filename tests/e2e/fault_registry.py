@@ -5,6 +5,7 @@
     r.add("acme/m", artifact, "v1")           # pull f"{r.host}/acme/m:v1"
     r.on_blob = lambda q: q.reset(1 << 20)    # what to do with a request for a blob; None = the usual
     r.on_request = ...                        # the same for every request, asked first
+    r.hold_at = 1 << 20                       # no more body bytes than that, until it is 0 again
 
 A hook gets the request and answers it with one of its methods, or returns False for the usual answer.
 """
@@ -12,6 +13,7 @@ import http.server
 import json
 import os
 import re
+import select
 import socket
 import ssl
 import struct
@@ -60,9 +62,16 @@ class Request(http.server.BaseHTTPRequestHandler):
             piece = view[at:at + PIECE]
             if self.registry.rate:
                 time.sleep(len(piece) / self.registry.rate)
+            self.wait_while_held()
             self.wfile.write(piece)
             with self.registry.lock:
                 self.record["sent"] += len(piece)
+
+    def wait_while_held(self):
+        r = self.registry
+        while r.hold_at and sum(q["sent"] for q in r.requests) >= r.hold_at:
+            if select.select([self.connection], [], [], 0.01)[0] and not self.connection.recv(1, socket.MSG_PEEK):
+                raise OSError("the client hung up")
 
     def range(self, size):
         """What the Range header asks for: (first, end)."""
@@ -135,13 +144,14 @@ class Request(http.server.BaseHTTPRequestHandler):
         self.body = self.rfile.read(length) if length else b""
         self.data = b""
         self.record = {"method": self.command, "path": self.path, "headers": {k.lower(): v for k, v in self.headers.items()},
-                       "sent": 0, "range": None, "time": time.monotonic()}
+                       "sent": 0, "range": None, "time": time.monotonic(), "open": True}
         with self.registry.lock:
             self.registry.requests.append(self.record)
         try:
             self.answer()
         except OSError:
             self.close_connection = True
+        self.record["open"] = False
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = serve
 
@@ -174,6 +184,7 @@ class FaultRegistry:
         self.manifests, self.blobs, self.requests = {}, {}, []
         self.on_request = self.on_manifest = self.on_blob = None
         self.rate = 0  # bytes a second of one connection; 0 = as fast as it goes
+        self.hold_at = 0
         self.lock = threading.Lock()
 
         class Server(http.server.ThreadingHTTPServer):
@@ -217,6 +228,10 @@ class FaultRegistry:
     def sent(self, part="/blobs/"):
         """Body bytes that went out in answers to what has `part` in its path."""
         return sum(q["sent"] for q in self.asked(part))
+
+    def is_quiet(self):
+        """Nobody is being answered."""
+        return not any(q["open"] for q in self.asked())
 
     def secrets(self):
         """What came here in headers that carry credentials."""

@@ -129,7 +129,7 @@ class Runner:
         self.process = subprocess.Popen([*self.wrap, RUNNER, "serve", "--socket", self.socket], env=self.env,
                                         stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while time.monotonic() < end and self.process.poll() is None:
             try:
                 if self.http("GET", "/version", timeout=5)[0] == 200:
@@ -147,7 +147,7 @@ class Runner:
         if self.process and self.process.poll() is None:
             self.process.send_signal(sig)
             try:
-                self.process.wait(30)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -326,17 +326,14 @@ class DockerRegistry:
         with open(path, "w") as f:
             f.write("\n".join(config) + "\n")
         self.log_path = os.path.join(self.directory, "log")
-        with open(self.log_path, "ab") as log:
+        with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen([REGISTRY, "serve", path], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env={"PATH": os.environ["PATH"]})
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end and self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                if self.process.poll() is None:
-                    return True
-            except OSError:
-                time.sleep(0.02)
+            if "listening on" in self.log():
+                return True
+            time.sleep(0.02)
         self.stop()
         return False
 

@@ -83,26 +83,26 @@ class Chat(CliTest):
         self.assertEqual(len(self.messages()), 1)
 
     def test_control_c_stops_the_answer_not_the_chat(self):
-        self.answer = Answer(200, sse(*["word "] * 400), "text/event-stream", pause=0.05)
+        self.answer = Answer(200, sse(*["word "] * 1200), "text/event-stream", pause=0.05)
         t = self.open()
         t.send(b"tell me more\r")
         t.expect(rb"word word ")
         t.send(b"\x03")
-        t.expect(rb"> ", 3)
-        self.assertTrue(self.runner.gone.wait(5))
+        t.expect(rb"> ")
+        self.assertTrue(self.runner.gone.wait(30))
         self.answer = Answer(200, sse("I am ", "here."), "text/event-stream")
         self.say(t, "again")
         # The turn that was stopped is not part of the conversation.
         self.assertEqual(self.messages()[-1], [{"role": "user", "content": "again"}])
 
     def test_control_c_before_the_first_word(self):
-        self.answer = Answer(200, [b""] * 100, "text/event-stream", pause=0.1)
+        self.answer = Answer(200, [b""] * 600, "text/event-stream", pause=0.1)
         t = self.open()
         t.send(b"x\r")
         t.expect(rb"x\r\n")
         time.sleep(0.5)
         t.send(b"\x03")
-        t.expect(rb"> ", 3)
+        t.expect(rb"> ")
         t.send(b"\x04")
         self.assertEqual(t.wait(), 0)
 

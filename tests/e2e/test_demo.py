@@ -75,7 +75,7 @@ class Served(unittest.TestCase):
         cls.daemon = subprocess.Popen([os.path.join(BUILD, "model-runner"), "serve", "--socket",
                                        os.path.join(cls.dir.name, "s"), "--models-path",
                                        os.path.join(cls.dir.name, "models")], stderr=subprocess.DEVNULL)
-        for _ in range(200):
+        for _ in range(1200):
             if cls.cli("status").returncode == 0:
                 break
             time.sleep(0.05)
@@ -85,7 +85,7 @@ class Served(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.daemon.terminate()
-        cls.daemon.wait(20)
+        cls.daemon.wait(60)
         cls.dir.cleanup()
 
     @classmethod

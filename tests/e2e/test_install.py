@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 ROOT = os.environ.get("MR_ROOT") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -53,14 +54,14 @@ class Install(unittest.TestCase):
             daemon = subprocess.Popen([os.path.join(self.prefix, "bin/model-runner"), "serve", "--socket", f"{d}/s",
                                        "--models-path", f"{d}/m"], stderr=subprocess.DEVNULL)
             try:
-                for _ in range(200):
+                end = time.monotonic() + 60
+                done = None
+                while (not done or done.returncode != 0) and time.monotonic() < end:
                     done = call(os.path.join(self.prefix, "bin/docker-model"), "status", env=env)
-                    if done.returncode == 0:
-                        break
                 self.assertIn("model-engine", done.stdout)
             finally:
                 daemon.terminate()
-                daemon.wait(20)
+                daemon.wait(60)
 
     def test_completion_scripts_are_valid(self):
         for shell, path in (("bash", "bash-completion/completions/docker-model"),

@@ -188,10 +188,9 @@ class Interrupted(RegistryTest):
         return p
 
     def test_killed_in_the_middle(self):
-        self.registry.rate = 8 * MIB
         daemon = self.runner()
         for part in (0.25, 0.5, 0.75):
-            self.registry.requests.clear() if part == 0 else None
+            self.registry.hold_at = int(part * self.size)
             p = self.in_background("pull", self.name)
             self.wait_sent(part * self.size)
             daemon.kill()
@@ -200,66 +199,62 @@ class Interrupted(RegistryTest):
             daemon.start()
             self.assertEqual(daemon.models(), [])
             self.verify_clean(daemon)
-        self.assertIn("Model pulled successfully", self.ok("pull", self.name, timeout=60))
+        self.registry.hold_at = 0
+        self.assertIn("Model pulled successfully", self.ok("pull", self.name))
         self.whole(daemon)
-        connections = 8
-        chunk = 8 * MIB
+        # What was received is noted every 8 MiB, and some was on its way. Without resuming it would be 36 MiB or more.
         twice = self.registry.sent(self.layer) - self.size
-        self.assertLess(twice, 3 * connections * chunk)
-        self.assertLess(twice, self.size // 2, "most of what was received was kept")
+        self.assertLess(twice, 32 * MIB)
 
     def test_client_killed(self):
-        self.registry.rate = 8 * MIB
+        self.registry.hold_at = self.size // 2
         daemon = self.runner()
         p = self.in_background("pull", self.name)
-        self.wait_sent(self.size // 4)
+        self.wait_sent(self.size // 2)
         p.kill()
         p.wait()
-        self.quiet()
+        self.hangs_up()
         self.assertEqual(daemon.models(), [])
-        self.registry.rate = 0
+        self.registry.hold_at = 0
         self.ok("pull", self.name)
         self.whole(daemon)
-        self.assertLess(self.registry.sent(self.layer), self.size + 4 * MIB)
+        self.assertLess(self.registry.sent(self.layer), self.size + 16 * MIB)
 
-    def quiet(self, seconds=10):
-        """Waits until the registry sends no more."""
+    def hangs_up(self, seconds=30):
+        """The registry, which holds the rest back, has nobody left to send it to."""
         end = time.monotonic() + seconds
-        while True:
-            before = self.registry.sent(self.layer)
-            time.sleep(0.5)
-            if self.registry.sent(self.layer) == before:
-                self.assertLess(before, self.size)
-                return
-            self.assertLess(time.monotonic(), end, "the download went on")
+        while not self.registry.is_quiet():
+            self.assertLess(time.monotonic(), end, "the download goes on for nobody")
+            time.sleep(0.01)
 
     def test_ctrl_c(self):
-        self.registry.rate = 8 * MIB
+        self.registry.hold_at = self.size // 4
         daemon = self.runner()
         t = Terminal([CLI, "pull", self.name], self.env)
         self.addCleanup(t.close)
         self.wait_sent(self.size // 4)
         t.send(b"\x03")
         self.assertIn(t.wait(), (130, -signal.SIGINT))
-        self.quiet()
+        self.hangs_up()
         self.assertEqual(daemon.models(), [])
         self.verify_clean(daemon)
 
     def test_two_clients_share(self):
-        self.registry.rate = 8 * MIB
+        self.registry.hold_at = self.size // 2
         daemon = self.runner()
         pulls = [self.in_background("pull", self.name)]
         self.wait_sent(self.size // 4)
         pulls.append(self.in_background("pull", self.name))
-        self.wait_sent(self.size // 2)
+        self.assertIn("Downloaded", pulls[1].stdout.readline())
         # The first one leaves: the pull belongs to both.
         pulls[0].send_signal(signal.SIGINT)
-        pulls[0].wait(10)
+        pulls[0].wait(30)
+        self.registry.hold_at = 0
         out, _ = pulls[1].communicate(timeout=60)
         self.assertEqual(pulls[1].returncode, 0, out)
         self.assertIn("Model pulled successfully", out)
         self.whole(daemon)
-        self.assertLess(self.registry.sent(self.layer), self.size + 4 * MIB)
+        self.assertLess(self.registry.sent(self.layer), self.size + 16 * MIB)
 
     def test_two_daemons_one_store(self):
         self.registry.rate = 8 * MIB
@@ -278,7 +273,7 @@ class Interrupted(RegistryTest):
             self.assertTrue(results[daemon].ok, results[daemon].message)
             self.assertEqual(results[daemon].backwards(), [])
         self.whole(first)
-        self.assertLess(self.registry.sent(self.layer), self.size + 4 * MIB)
+        self.assertLess(self.registry.sent(self.layer), self.size + 16 * MIB)
 
     def test_two_models_one_layer(self):
         other = model(48 * MIB, seed=7, licence=b"free")
@@ -291,7 +286,7 @@ class Interrupted(RegistryTest):
             self.assertEqual(p.returncode, 0, out)
         self.assertEqual({m["id"] for m in daemon.models()}, {self.model.id, other.id})
         self.verify_clean(daemon)
-        self.assertLess(self.registry.sent(self.layer), self.size + 4 * MIB)
+        self.assertLess(self.registry.sent(self.layer), self.size + 16 * MIB)
 
     def test_cached(self):
         daemon = self.runner()

@@ -52,7 +52,7 @@ class StoreCare(CliTest):
         self.addCleanup(self.log.close)
         self.runner = subprocess.Popen([RUNNER, "serve"], env=self.env, stdout=self.log, stderr=self.log)
         self.addCleanup(self.stop)
-        for _ in range(100):
+        for _ in range(600):
             if self.cli("status").returncode == 0:
                 return
             time.sleep(0.1)
@@ -61,7 +61,7 @@ class StoreCare(CliTest):
     def stop(self):
         if self.runner.poll() is None:
             self.runner.terminate()
-            self.runner.wait(30)
+            self.runner.wait(60)
 
     def path(self, *parts):
         return os.path.join(self.home, *parts)

@@ -545,6 +545,8 @@ static void act_level(const struct kernels *k)
     check_act("gelu_tanh", k, k->gelu_tanh, scalar.gelu_tanh, 1e-6, 1e-6);
     check_act("gelu_erf", k, k->gelu_erf, scalar.gelu_erf, 0, 0);
     check_act("relu", k, k->relu, scalar.relu, 0, 0);
+    check_act("sigmoid", k, k->sigmoid, scalar.sigmoid, 1e-37, 6e-7);
+    check_act("softplus", k, k->softplus, scalar.softplus, 1e-37, 6e-7);
     check_softcap(k);
 }
 
@@ -552,6 +554,112 @@ static void test_kernels__activations(void **state)
 {
     (void)state;
     for_each_level(act_level);
+}
+
+/* ---- layers with a state ---- */
+
+static void check_conv1d(const struct kernels *k)
+{
+    enum { WIDTH = 5 };
+    for (size_t l = 0; l < ARRAY_LEN(vector_lengths); l++) {
+        size_t n = vector_lengths[l], stride = n + 3;
+        CLEANUP_FREE float *x = xcalloc(WIDTH * n, sizeof(*x));
+        CLEANUP_FREE float *w = xcalloc(WIDTH * stride, sizeof(*w));
+        CLEANUP_FREE float *bias = xcalloc(n, sizeof(*bias));
+        CLEANUP_FREE float *want = xcalloc(n, sizeof(*want));
+        const float *rows[WIDTH];
+        fill_vector(x, WIDTH * n, 1.0f, false);
+        fill_vector(w, WIDTH * stride, 1.0f, false);
+        fill_vector(bias, n, 1.0f, false);
+        for (size_t j = 0; j < WIDTH; j++)
+            rows[j] = x + j * n;
+        for (size_t width = 1; width <= WIDTH; width++) {
+            struct guarded got = guarded_new(n, 0);
+            const float *b = width % 2 ? bias : NULL;
+            scalar.conv1d(rows, width, w, stride, b, n, want);
+            k->conv1d(rows, width, w, stride, b, n, got.data);
+            assert_near("conv1d", k->level, n, got.data, want, 1e-6, 1e-6);
+            guarded_check(&got, "conv1d");
+            guarded_free(&got);
+        }
+    }
+}
+
+enum { STATE_ROWS = 9 };
+
+/* Numbers for one step over [STATE_ROWS][n] or [n][STATE_ROWS] items of state. */
+struct step {
+    float *s, *a, *dt, *x, *want, *want_y, b[STATE_ROWS], c[STATE_ROWS];
+    struct guarded got, y;
+};
+
+static void step_init(struct step *t, size_t n)
+{
+    *t = (struct step){.got = guarded_new(STATE_ROWS * n, 0), .y = guarded_new(n, 0)};
+    float **arrays[] = {&t->s, &t->a, &t->want};
+    for (size_t i = 0; i < ARRAY_LEN(arrays); i++) {
+        *arrays[i] = xcalloc(STATE_ROWS * n, sizeof(float));
+        fill_vector(*arrays[i], STATE_ROWS * n, 1.0f, false);
+    }
+    float **vectors[] = {&t->dt, &t->x, &t->want_y};
+    for (size_t i = 0; i < ARRAY_LEN(vectors); i++) {
+        *vectors[i] = xcalloc(n, sizeof(float));
+        fill_vector(*vectors[i], n, 1.0f, false);
+    }
+    fill_vector(t->b, STATE_ROWS, 1.0f, false);
+    fill_vector(t->c, STATE_ROWS, 1.0f, false);
+}
+
+static void step_check(struct step *t, const struct kernels *k, size_t n, const char *what)
+{
+    assert_near(what, k->level, STATE_ROWS * n, t->got.data, t->want, 2e-6, 2e-6);
+    assert_near(what, k->level, n, t->y.data, t->want_y, 1e-5, 2e-6);
+    guarded_check(&t->got, what);
+    guarded_check(&t->y, what);
+}
+
+static void step_release(struct step *t)
+{
+    float *all[] = {t->s, t->a, t->dt, t->x, t->want, t->want_y};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        free(all[i]);
+    guarded_free(&t->got);
+    guarded_free(&t->y);
+}
+
+static void check_steps(const struct kernels *k)
+{
+    for (size_t l = 0; l < ARRAY_LEN(vector_lengths); l++) {
+        size_t n = vector_lengths[l], rows = STATE_ROWS;
+        struct step t;
+        step_init(&t, n);
+        scalar.ssm_head(t.s, t.want, rows, n, 0.75f, 0.5f, t.x, t.b, t.c, t.want_y);
+        k->ssm_head(t.s, t.got.data, rows, n, 0.75f, 0.5f, t.x, t.b, t.c, t.y.data);
+        step_check(&t, k, n, "ssm_head");
+        scalar.ssm_channels(t.s, t.want, rows, n, t.a, t.dt, t.x, t.b, t.c, t.want_y);
+        k->ssm_channels(t.s, t.got.data, rows, n, t.a, t.dt, t.x, t.b, t.c, t.y.data);
+        step_check(&t, k, n, "ssm_channels");
+        scalar.delta_step(t.s, t.want, n, rows, n, t.b, t.c, t.x, 0.75f, 0.5f, t.want_y);
+        k->delta_step(t.s, t.got.data, n, rows, n, t.b, t.c, t.x, 0.75f, 0.5f, t.y.data);
+        step_check(&t, k, n, "delta_step");
+        /* The same in place. */
+        k->delta_step(t.s, t.s, n, rows, n, t.b, t.c, t.x, 0.75f, 0.5f, t.want_y);
+        assert_same_bits("delta_step", k->level, rows * n, t.s, t.got.data);
+        assert_same_bits("delta_step", k->level, n, t.want_y, t.y.data);
+        step_release(&t);
+    }
+}
+
+static void state_level(const struct kernels *k)
+{
+    check_conv1d(k);
+    check_steps(k);
+}
+
+static void test_kernels__layers_with_a_state(void **state)
+{
+    (void)state;
+    for_each_level(state_level);
 }
 
 static void test_kernels__norms(void **state)
@@ -742,11 +850,16 @@ int main(int argc, char **argv)
         return 0;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types__facts),        cmocka_unit_test(test_f16__round_trip),
-        cmocka_unit_test(test_kernels__level_names), cmocka_unit_test(test_kernels__dequant),
-        cmocka_unit_test(test_kernels__dot),        cmocka_unit_test(test_kernels__activations),
-        cmocka_unit_test(test_kernels__norms),      cmocka_unit_test(test_kernels__f32_to_f16),
+        cmocka_unit_test(test_types__facts),
+        cmocka_unit_test(test_f16__round_trip),
+        cmocka_unit_test(test_kernels__level_names),
+        cmocka_unit_test(test_kernels__dequant),
+        cmocka_unit_test(test_kernels__dot),
+        cmocka_unit_test(test_kernels__activations),
+        cmocka_unit_test(test_kernels__norms),
+        cmocka_unit_test(test_kernels__f32_to_f16),
         cmocka_unit_test(test_kernels__attention),
+        cmocka_unit_test(test_kernels__layers_with_a_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

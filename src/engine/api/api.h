@@ -27,6 +27,7 @@
 #include "engine/api/params.h"
 #include "engine/run/batcher.h"
 #include "engine/run/lm.h"
+#include "engine/vision/vision.h"
 #include "http/server.h"
 
 /* What the API serves; everything borrowed and unchanged once given to api_ready(). */
@@ -34,8 +35,10 @@ struct service {
     struct lm *lm;
     struct batcher *batcher;
     const struct chat_template *chat_template;
-    const char *alias; /* the model's name in answers */
-    int64_t loaded_at; /* seconds since 1970 */
+    struct vision *vision; /* NULL = the model does not see */
+    const char *why_blind; /* then: why not, although it has a projector; or NULL */
+    const char *alias;     /* the model's name in answers */
+    int64_t loaded_at;     /* seconds since 1970 */
     struct params_defaults defaults;
 };
 

@@ -17,6 +17,25 @@ static const char chatml[] =
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
+/* Some templates (SmolVLM's, Idefics3's) walk over the parts of a content and show nothing of a
+ * plain string. Which kind this is, a message of one word tells. */
+static bool shows_word(struct chat_template *t, bool parts)
+{
+    static const char word[] = "Quetzalcoatl";
+    CLEANUP_JSON struct json *messages = js_array();
+    struct json *message = js_object();
+    js_set_cstr(message, "role", "user");
+    js_set_cstr(message, "content", word);
+    js_push(messages, message);
+    const struct chat_prompt prompt = {.messages = messages, .add_generation_prompt = true};
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 16);
+    bool before = t->wants_parts;
+    t->wants_parts = parts;
+    int r = chat_template_render(t, &prompt, &out, NULL);
+    t->wants_parts = before;
+    return r == 0 && str_find(buf_str(&out), str_from(word)) >= 0;
+}
+
 int chat_template_create(const struct chat_template_sources *src, struct chat_template **ret,
                          struct error *err)
 {
@@ -42,6 +61,7 @@ int chat_template_create(const struct chat_template_sources *src, struct chat_te
     t->source = str_dup(text);
     t->bos = str_dup(src->bos);
     t->eos = str_dup(src->eos);
+    t->wants_parts = !shows_word(t, false) && shows_word(t, true);
     *ret = t;
     return 0;
 }
@@ -92,6 +112,22 @@ static void rename_developer(struct json *messages)
             js_set_cstr(js_at(messages, i), "role", "system");
 }
 
+/* Strings become arrays of one text. */
+static void wrap_contents(struct json *messages)
+{
+    for (size_t i = 0; i < js_len(messages); i++) {
+        struct json *message = js_at(messages, i);
+        struct str text = js_get_str(message, "content");
+        if (!text.ptr)
+            continue;
+        struct json *parts = js_array(), *part = js_object();
+        js_set_cstr(part, "type", "text");
+        js_set_str(part, "text", text);
+        js_push(parts, part);
+        js_set(message, "content", parts);
+    }
+}
+
 static int render(const struct chat_template *t, const struct chat_prompt *p, unsigned flags,
                   struct buf *out, bool *ret_raised, struct error *err)
 {
@@ -101,6 +137,8 @@ static int render(const struct chat_template *t, const struct chat_prompt *p, un
         return r;
     if (!strstr(t->source, "developer"))
         rename_developer(messages);
+    if (t->wants_parts)
+        wrap_contents(messages);
 
     CLEANUP_JSON struct json *vars = js_is(p->kwargs, JS_OBJECT) ? js_copy(p->kwargs) : js_object();
     js_set(vars, "messages", messages);

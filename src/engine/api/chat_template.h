@@ -24,7 +24,8 @@ struct chat_template {
     struct template *tool_use; /* NULL = the plain one */
     char *source;              /* text of the plain one */
     bool is_default;           /* it is ChatML for want of another */
-    char *bos, *eos;           /* their texts, "" if there are none */
+    bool wants_parts; /* it shows content only as an array of {"type": "text", "text": …} */
+    char *bos, *eos;  /* their texts, "" if there are none */
 };
 
 struct chat_template_sources {

@@ -26,12 +26,12 @@ struct job {
     struct prompts prompts;
     struct answer answer;
     struct generation *generation;
+    volatile bool gone; /* the client left while its pictures were looked at */
 };
 
 static void job_release(struct job *j)
 {
-    if (j->generation)
-        http_request_on_cancel(j->req, NULL, NULL);
+    http_request_on_cancel(j->req, NULL, NULL);
     generation_free(j->generation);
     answer_release(&j->answer);
     prompts_release(&j->prompts);
@@ -179,6 +179,19 @@ static void cancel_generation(void *ctx)
     generation_cancel(ctx);
 }
 
+static void note_gone(void *ctx)
+{
+    __atomic_store_n((volatile bool *)ctx, true, __ATOMIC_RELAXED);
+}
+
+static int job_look(struct job *j, struct error *err)
+{
+    if (j->prompts.n_squares == 0)
+        return 0;
+    http_request_on_cancel(j->req, note_gone, (void *)(uintptr_t)&j->gone);
+    return prompts_encode(&j->prompts, j->s->vision, &j->gone, err);
+}
+
 static int job_submit(struct job *j, bool chat, struct error *err)
 {
     const struct params *p = &j->params;
@@ -215,12 +228,15 @@ static void complete(struct http_request *req, const struct service *s, bool cha
     struct error err = ERROR_INIT;
     int r = params_parse(j.body, chat ? PARAMS_CHAT : PARAMS_TEXT, &s->defaults, &j.params, &err);
     if (r == 0)
-        r = chat ? prompts_from_chat(j.body, s->lm, s->chat_template, &j.prompts, &err)
+        r = chat ? prompts_from_chat(j.body, s->lm, s->chat_template, s->vision, s->why_blind,
+                                     &j.prompts, &err)
                  : prompts_from_text(j.body, s->lm, &j.prompts, &err);
     if (r == 0 && refuse_overflow(req, s, &j.prompts)) {
         job_release(&j);
         return;
     }
+    if (r == 0)
+        r = job_look(&j, &err);
     if (r == 0)
         r = job_submit(&j, chat, &err);
     if (r < 0)

@@ -57,7 +57,7 @@ static struct json *default_settings(const struct service *s)
 void route_props(struct http_request *req, const struct service *s)
 {
     struct json *modalities = js_object();
-    js_set_bool(modalities, "vision", false);
+    js_set_bool(modalities, "vision", s->vision != NULL);
     js_set_bool(modalities, "audio", false);
 
     CLEANUP_JSON struct json *o = js_object();

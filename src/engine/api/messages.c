@@ -14,10 +14,6 @@ static int join_parts(const struct json *parts, size_t at, struct buf *out, stru
         if (!type.ptr)
             return error_set(err, ERR_INVALID,
                              "messages[%zu].content[%zu] must be an object with a 'type'", at, i);
-        if (str_eq_c(type, "image_url") || str_eq_c(type, "input_image"))
-            return error_set(err, ERR_INVALID,
-                             "messages[%zu].content[%zu] is an image, but this model has no vision",
-                             at, i);
         if (str_eq_c(type, "input_audio"))
             return error_set(err, ERR_INVALID,
                              "messages[%zu].content[%zu] is audio, but this model has no hearing",

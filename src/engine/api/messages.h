@@ -3,8 +3,8 @@
  * The messages of a chat request: checked, and brought into the form that chat templates expect.
  *
  * - `role` is a string; `content` a string, null, or an array of parts, whose texts are joined with
- *   line breaks as llama-server does. Other kinds of parts are refused: no model here sees or
- *   hears.
+ *   line breaks as llama-server does. Pictures have been taken out before (media.h); other kinds of
+ *   parts are refused: no model here hears.
  * - The arguments of tool calls come as JSON text in OpenAI's form; templates made for Hugging
  *   Face's expect the value. MESSAGES_PARSE_ARGUMENTS turns text that is JSON into the value.
  * - Fields a template may know (name, tool_call_id, reasoning_content, …) pass through. */

@@ -27,6 +27,10 @@ void prompts_release(struct prompts *p)
     free(p->lists);
     free(p->texts);
     free(p->echo);
+    media_release(&p->media);
+    free(p->squares);
+    free(p->square_at);
+    free(p->rows);
     *p = (struct prompts){0};
 }
 
@@ -36,7 +40,7 @@ static int prompts_finish(struct prompts *p, bool echo, struct error *err)
     if (echo)
         p->echo = xcalloc(p->n, sizeof(*p->echo));
     for (uint32_t i = 0; i < p->n; i++) {
-        p->items[i] = (struct prompt){p->lists[i].ids, p->lists[i].n};
+        p->items[i] = (struct prompt){.ids = p->lists[i].ids, .n = p->lists[i].n};
         if (echo)
             p->echo[i] = buf_str(&p->texts[i]);
         if (p->items[i].n == 0)
@@ -45,20 +49,114 @@ static int prompts_finish(struct prompts *p, bool echo, struct error *err)
     return 0;
 }
 
+/* ---- chats ---- */
+
+/* Text behind a picture or inside one: no token is put in front of it. */
+static int add_text(const struct lm *lm, struct str text, struct token_list *list,
+                    struct error *err)
+{
+    return tokenizer_encode(lm->tokenizer, text, TOKENIZE_PARSE_SPECIAL, list, err);
+}
+
+static int add_square(struct prompts *p, const struct vision *v, const struct picture *picture,
+                      uint32_t square, struct error *err)
+{
+    uint32_t n = vision_square_tokens(v);
+    CLEANUP_FREE int32_t *ids = xcalloc(n, sizeof(*ids));
+    struct token_list *list = &p->lists[0];
+    p->squares = xrealloc(p->squares, p->n_squares + 1, sizeof(*p->squares));
+    p->square_at = xrealloc(p->square_at, p->n_squares + 1, sizeof(*p->square_at));
+    p->squares[p->n_squares] = (struct prompt_media){
+        .first = (uint32_t)list->n, .n = n, .whole = vision_squares_are_whole(v)};
+    p->square_at[p->n_squares++] = (struct square_at){picture, square};
+    vision_ids(v, picture, square, ids);
+    for (uint32_t i = 0; i < n; i++)
+        if (token_list_push(list, ids[i]) < 0)
+            return error_set(err, ERR_NOMEM, "out of memory for the tokens of an image");
+    return 0;
+}
+
+static int add_picture(struct prompts *p, const struct lm *lm, const struct vision *v,
+                       const struct picture *picture, struct error *err)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < picture->n_pieces; i++) {
+        const struct piece *piece = &picture->pieces[i];
+        r = piece->text.ptr ? add_text(lm, piece->text, &p->lists[0], err)
+                            : add_square(p, v, picture, piece->square, err);
+    }
+    return r;
+}
+
+/* The rendered text, cut at the markers. */
+static int add_text_and_pictures(struct prompts *p, const struct lm *lm, const struct vision *v,
+                                 struct error *err)
+{
+    struct str rest = buf_str(&p->texts[0]), marker = str_from(p->media.marker);
+    for (size_t i = 0;; i++) {
+        ptrdiff_t at = marker.len > 0 ? str_find(rest, marker) : -1;
+        struct str text = at < 0 ? rest : str_sub(rest, 0, (size_t)at);
+        if (at < 0 ? i < p->media.n_pictures : i == p->media.n_pictures)
+            return error_set(err, ERR_INVALID,
+                             "the chat template did not keep all images, each once and in order");
+        int r = i == 0 ? lm_tokenize_prompt(lm, text, &p->lists[0], err)
+                       : add_text(lm, text, &p->lists[0], err);
+        if (r < 0 || at < 0)
+            return r;
+        r = add_picture(p, lm, v, p->media.pictures[i], err);
+        if (r < 0)
+            return r;
+        rest = str_sub(rest, (size_t)at + marker.len, SIZE_MAX);
+    }
+}
+
 int prompts_from_chat(const struct json *body, const struct lm *lm, const struct chat_template *t,
-                      struct prompts *ret, struct error *err)
+                      const struct vision *v, const char *why_blind, struct prompts *ret,
+                      struct error *err)
 {
     prompts_init(ret, 1);
     struct chat_prompt chat;
+    CLEANUP_JSON struct json *messages = NULL;
     int r = chat_prompt_parse(body, &chat, err);
     if (r == 0)
-        r = chat_template_render(t, &chat, &ret->texts[0], err);
+        r = media_extract(chat.messages, v, why_blind, &ret->media, &messages, err);
+    if (r < 0)
+        return r;
+    if (messages)
+        chat.messages = messages;
+    r = chat_template_render(t, &chat, &ret->texts[0], err);
     if (r == 0)
-        r = lm_tokenize_prompt(lm, buf_str(&ret->texts[0]), &ret->lists[0], err);
+        r = add_text_and_pictures(ret, lm, v, err);
     if (r == 0)
         r = prompts_finish(ret, false, err);
+    if (r == 0) {
+        ret->items[0].media = ret->squares;
+        ret->items[0].n_media = ret->n_squares;
+    }
     return r;
 }
+
+int prompts_encode(struct prompts *p, struct vision *v, const volatile bool *cancel,
+                   struct error *err)
+{
+    if (p->n_squares == 0)
+        return 0;
+    size_t floats = (size_t)vision_square_tokens(v) * vision_n_embd(v);
+    p->rows = alloc_array(p->n_squares, floats * sizeof(float));
+    if (!p->rows)
+        return error_set(err, ERR_NOMEM, "out of memory for %zu images", p->media.n_pictures);
+    for (size_t i = 0; i < p->n_squares; i++) {
+        float *rows = p->rows + i * floats;
+        int r =
+            vision_encode(v, p->square_at[i].picture, p->square_at[i].square, rows, cancel, err);
+        if (r < 0)
+            return r;
+        p->squares[i].rows = rows;
+    }
+    return 0;
+}
+
+/* ---- texts ---- */
 
 static int add_ids(const struct json *ids, const struct lm *lm, struct token_list *list,
                    struct error *err)

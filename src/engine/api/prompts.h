@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "engine/api/chat_template.h"
+#include "engine/api/media.h"
 #include "engine/run/batcher.h"
 #include "engine/run/lm.h"
 
@@ -18,11 +19,29 @@ struct prompts {
     struct str *echo;         /* [n] texts of the prompts if they are to be repeated, else NULL */
     struct token_list *lists; /* [n] what items point to */
     struct buf *texts;        /* [n] what echo points to */
+
+    /* Of a chat with pictures. */
+    struct media media;
+    struct prompt_media *squares; /* [n_squares] items[0].media */
+    struct square_at *square_at;  /* [n_squares] what each of them shows */
+    size_t n_squares;
+    float *rows; /* of all squares */
 };
 
-/* Renders the messages with the chat template. */
+struct square_at {
+    const struct picture *picture;
+    uint32_t square;
+};
+
+/* Renders the messages with the chat template. `v`, `why_blind`: as media_extract() wants them. The
+ * pictures' places in the prompt are laid out, but prompts_encode() must follow. */
 int prompts_from_chat(const struct json *body, const struct lm *lm, const struct chat_template *t,
-                      struct prompts *ret, struct error *err);
+                      const struct vision *v, const char *why_blind, struct prompts *ret,
+                      struct error *err);
+
+/* Computes what stands for the pictures, if there are any: that takes time. */
+int prompts_encode(struct prompts *p, struct vision *v, const volatile bool *cancel,
+                   struct error *err);
 
 /* `prompt`: a string, an array of token ids, or an array of such. With `echo` their texts are kept.
  * `suffix` is refused. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The steps before and after the model by themselves: /tokenize, /detokenize, /apply-template. */
+#include "engine/api/media.h"
 #include "engine/api/routes.h"
 
 static int tokenize(const struct json *body, const struct service *s, struct json **ret,
@@ -60,7 +61,13 @@ static int apply_template(const struct json *body, const struct service *s, stru
 {
     struct chat_prompt chat;
     CLEANUP_BUF struct buf text = BUF_INIT(CHAT_TEXT_MAX);
+    CLEANUP_JSON struct json *messages = NULL;
+    CLEANUP(media_release) struct media media = {0};
     int r = chat_prompt_parse(body, &chat, err);
+    if (r == 0) /* the markers of pictures stay in the text */
+        r = media_extract(chat.messages, s->vision, s->why_blind, &media, &messages, err);
+    if (messages)
+        chat.messages = messages;
     if (r == 0)
         r = chat_template_render(s->chat_template, &chat, &text, err);
     if (r < 0)

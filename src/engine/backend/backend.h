@@ -41,7 +41,13 @@ struct weight_desc {
     const void *data;       /* rows * row size bytes, as in the file; checked by the caller */
 };
 
-/* ---- KV cache: pages of KV_PAGE_TOKENS tokens; a sequence has a table of page numbers ---- */
+/* ---- KV cache: pages of KV_PAGE_TOKENS tokens; a sequence has a table of page numbers ----
+ *
+ * A layer that is not attention carries a state of fixed size from token to token instead: the last
+ * inputs of a convolution, a matrix. The cache holds them in *state slots*; a slot has the states
+ * of all layers after some token of one sequence. An execution reads the slot state_in of a
+ * sequence and writes state_out, so a slot that was written once never changes: what is computed
+ * next from it may be canceled or branch, and a slot kept is a snapshot, without a copy. */
 
 enum { KV_PAGE_TOKENS = 32 };
 
@@ -54,19 +60,22 @@ struct kv_desc {
     const uint32_t *n_kv_heads; /* [n_layers] */
     const uint32_t *head_k;     /* [n_layers] width of a key head */
     const uint32_t *head_v;     /* [n_layers] width of a value head */
+    uint32_t n_states;          /* state slots */
+    const uint32_t *state;      /* [n_layers] floats of a layer's state, 0 = none; NULL = no layer
+                                   has any */
 };
 
 /* ---- the plan ---- */
 
 enum op_kind {
-    OP_EMBED,     /* dst = w[id] * scale                                      (w: [vocab][width]) */
-    OP_INPUT,     /* dst = batch->rows[t], where that is not NULL; other rows keep what they have */
-    OP_RMS_NORM,  /* dst = a / sqrt(mean(a²) + eps) * w, over groups of `head` values (0 = the row);
-                     w has the width of a group, NULL = ones */
-    OP_LAYER_NORM,/* dst = (a - mean) / sqrt(var + eps) * w + bias */
-    OP_MATMUL,    /* dst[r] = Σ_c w[r][c] * a[c] + bias[r]                    (bias may be NULL) */
-    OP_ROPE,      /* dst = a with its heads of `head` values rotated by the token's position; in place
-                     when dst == a */
+    OP_EMBED,    /* dst = w[id] * scale                                      (w: [vocab][width]) */
+    OP_INPUT,    /* dst = batch->rows[t], where that is not NULL; other rows keep what they have */
+    OP_RMS_NORM, /* dst = a / sqrt(mean(a²) + eps) * w, over groups of `head` values (0 = the row);
+                    w has the width of a group or of the row, NULL = ones */
+    OP_LAYER_NORM, /* dst = (a - mean) / sqrt(var + eps) * w + bias */
+    OP_MATMUL, /* dst[r] = Σ_c w[r][c] * a[c] + bias[r]                    (bias may be NULL) */
+    OP_ROPE,   /* dst = a with its heads of `head` values rotated by the token's position; in place
+                  when dst == a */
     OP_KV_STORE,  /* writes key slot a and value slot b of `layer` at the tokens' positions */
     OP_ATTENTION, /* dst = softmax(q·Kᵀ * scale) V over the sequence's cache of `layer`; a = q */
     OP_ADD,       /* dst = a + b */
@@ -78,9 +87,13 @@ enum op_kind {
     OP_GLU,       /* dst = act(a) * b */
     OP_SELECT,    /* dst = the rows of a named by batch->out_rows; n_rows becomes n_out */
     OP_SOFTCAP,   /* dst = cap * tanh(a / cap)                                (cap in scale) */
+    OP_SLICE,     /* columns of a to columns of dst; the others of dst are kept, see slice_params */
+    OP_CONV1D,    /* causal convolution of each channel over time, see conv_params */
+    OP_SSM_SCAN,  /* the selective scans of Mamba 1 and 2, see scan_params */
+    OP_DELTA_NET, /* the gated delta rule, see delta_params */
 };
 
-enum act_kind { ACT_SILU, ACT_GELU_TANH, ACT_GELU_ERF, ACT_RELU };
+enum act_kind { ACT_SILU, ACT_GELU_TANH, ACT_GELU_ERF, ACT_RELU, ACT_SIGMOID };
 
 enum rope_kind {
     ROPE_ADJACENT, /* pairs (2i, 2i+1): the `llama` family's files */
@@ -106,18 +119,78 @@ struct attention_params {
                             score; NULL = none; owned by the plan */
 };
 
+/* Of each group of `group` values of a row of slot a, the `n` from `at` on; what is taken from
+ * group i stands at dst_at + i * n of the row of dst. */
+struct slice_params {
+    uint32_t group, at, n, dst_at;
+};
+
+/* The recurrent operations have their part of the layer's state at `state_at` (in floats). Their
+ * tokens are summed up one by one, so that chunks of any size give the same bits. */
+
+/* dst[t][c] = act(Σ_j w[j][c] * x[t - width + 1 + j][c] + bias[c]), j < width: x are the `channels`
+ * columns from `at` on of slot a, w is F32 [width][channels], bias may be NULL.
+ * State: the last width - 1 rows of x, oldest first. */
+enum { CONV_WIDTH_MAX = 64 };
+
+struct conv_params {
+    uint32_t width, channels, at;
+    bool silu; /* act; else none */
+    uint32_t state_at;
+};
+
+/* For each head h of `head` values, with group g = h / (n_heads / n_groups), dt = softplus(dt[h] +
+ * dt_bias[h]):
+ *
+ *     S[p][n] = exp(dt * A) * S[p][n] + dt * x[p] * B[n]
+ *     dst[p] = Σ_n S[p][n] * C[n] + D[h] * x[p]
+ *
+ * Slot a: x at 0, B at b_at, C at c_at (each [n_groups][n_state]); slot b: dt at dt_at.
+ * Mamba 2: w = A [n_heads]; state [n_heads][n_state][head].
+ * Mamba 1: head is 1, n_groups is 1, w = A [n_heads][n_state]; state [n_heads][n_state].
+ * B and C come from slot bc. */
+struct scan_params {
+    uint32_t n_heads, head, n_groups, n_state;
+    uint16_t bc; /* slot */
+    uint32_t b_at, c_at, dt_at;
+    const struct weight *d; /* [n_heads] */
+    bool per_state;         /* Mamba 1 */
+    uint32_t state_at;
+};
+
+/* For each value head h, with key head k(h) = h / (n_v_heads / n_k_heads), or h % n_k_heads where
+ * `tiled`; q, k scaled to length 1 (eps added to the squared length):
+ *
+ *     decay = exp(w[h] * softplus(alpha[h] + bias[h])),  beta = sigmoid(beta[h])
+ *     S = decay * S;  S = S + k (beta * (v - kᵀ S))ᵀ;  dst = qᵀ S / sqrt(head_k)
+ *
+ * Slot a: [q of all key heads][k][v of all value heads]; slot b: alpha; slot beta.
+ * State [n_v_heads][head_k][head_v]. */
+struct delta_params {
+    uint32_t n_k_heads, n_v_heads, head_k, head_v;
+    uint16_t beta; /* slot */
+    bool tiled;
+    uint32_t state_at;
+};
+
 struct op {
     enum op_kind kind;
     uint16_t dst, a, b;        /* slot numbers */
-    uint16_t layer;            /* KV_STORE, ATTENTION */
+    uint16_t layer;            /* KV_STORE, ATTENTION and what has a state */
     const struct weight *w;
     const struct weight *bias; /* a single row, F32, or NULL */
     uint32_t head;             /* RMS_NORM groups, ROPE heads */
     float eps;
     float scale;
     enum act_kind act;
-    struct rope_params rope;
-    struct attention_params attn;
+    union {
+        struct rope_params rope;
+        struct attention_params attn;
+        struct slice_params slice;
+        struct conv_params conv;
+        struct scan_params scan;
+        struct delta_params delta;
+    };
 };
 
 struct plan {
@@ -131,13 +204,19 @@ struct plan {
 /* ---- the batch ---- */
 
 /* One sequence's part: rows first .. first+n-1 of the batch are its tokens at positions
- * n_past .. n_past+n-1. Its cache is pages[0 .. ceil((n_past+n)/KV_PAGE_TOKENS)). */
+ * n_past .. n_past+n-1. Its cache is pages[0 .. ceil((n_past+n)/KV_PAGE_TOKENS)).
+ *
+ * Where layers have states: state_in is the slot after n_past tokens, -1 = the sequence begins;
+ * state_out, another slot that no other part writes, the one after n_past+n. A sequence may have
+ * several parts behind each other in one batch, each starting from the state the one before left:
+ * so a state in the midst of a prompt can be kept. */
 struct batch_seq {
     int32_t first, n;
     int32_t n_past;
     const int32_t *pages;
     const int32_t *sees; /* NULL, or [n]: the last position that each token's causal attention sees, in
                             place of its own; never less than that, ascending, within the part */
+    int32_t state_in, state_out;
 };
 
 struct batch {
@@ -170,7 +249,7 @@ struct backend_ops {
 
     /* Runs the plan; writes [n_out][width of out_slot] floats to out. `cancel` (may be NULL) is
      * looked at between operations: when it turns true the call ends with ERR_CANCELED and the
-     * cache rows of this batch are undefined. */
+     * cache rows and the slots state_out of this batch are undefined. */
     int (*execute)(struct backend *b, const struct plan *plan, struct kv *kv,
                    const struct batch *batch, float *out, const volatile bool *cancel,
                    struct error *err);
@@ -185,6 +264,8 @@ struct backend {
 
 /* Bytes a KV cache page takes over all layers, both K and V. ERR_TOO_LARGE on overflow. */
 int kv_page_bytes(const struct kv_desc *desc, uint64_t *ret, struct error *err);
+/* The same for a state slot. */
+uint64_t kv_state_bytes(const struct kv_desc *desc);
 
 /* ---- the CPU backend ---- */
 

@@ -22,3 +22,11 @@ int kv_page_bytes(const struct kv_desc *desc, uint64_t *ret, struct error *err)
     *ret = total;
     return 0;
 }
+
+uint64_t kv_state_bytes(const struct kv_desc *desc)
+{
+    uint64_t total = 0; /* 32-bit numbers of at most 2^16 layers: no overflow */
+    for (uint32_t l = 0; desc->state && l < desc->n_layers; l++)
+        total += desc->state[l];
+    return total * sizeof(float);
+}

@@ -84,6 +84,8 @@ struct kernels {
     act_fn gelu_tanh; /* a/2 * (1 + tanh(√(2/π) (a + 0.044715 a³))) */
     act_fn gelu_erf;  /* a/2 * (1 + erf(a/√2)) */
     act_fn relu;
+    act_fn sigmoid;  /* 1 / (1 + exp(-a)) */
+    act_fn softplus; /* log(1 + exp(a)) */
 
     void (*softcap)(const float *a, size_t n, float cap, float *dst); /* cap * tanh(a / cap) */
 
@@ -92,6 +94,27 @@ struct kernels {
     attn_scores_fn attn_scores_f32, attn_scores_f16;
     attn_softmax_fn attn_softmax;
     attn_values_fn attn_values_f32, attn_values_f16;
+
+    /* Layers with a state: one token's step. s_out may be s_in. Each channel's result depends on
+     * the channel's own numbers alone: any cut of the channels gives the same bits. */
+
+    /* dst[c] = Σ_j w[j * w_stride + c] * x[j][c] + bias[c], j < width ascending; bias NULL = 0. */
+    void (*conv1d)(const float *const *x, size_t width, const float *w, size_t w_stride,
+                   const float *bias, size_t n, float *dst);
+    /* Mamba 2, one head of n channels: s[i][p] = decay * s[i][p] + dt * x[p] * b[i];
+     * y[p] = Σ_i s[i][p] * c[i], i < n_state ascending. s: [n_state][n]. */
+    void (*ssm_head)(const float *s_in, float *s_out, size_t n_state, size_t n, float decay,
+                     float dt, const float *x, const float *b, const float *c, float *y);
+    /* Mamba 1, n channels: s[p][i] = exp(dt[p] * a[p][i]) * s[p][i] + dt[p] * x[p] * b[i];
+     * y[p] = Σ_i s[p][i] * c[i], in the order of a dot product. s, a: [n][n_state]. */
+    void (*ssm_channels)(const float *s_in, float *s_out, size_t n_state, size_t n, const float *a,
+                         const float *dt, const float *x, const float *b, const float *c, float *y);
+    /* The gated delta rule, n columns of one head: s = decay * s; d[j] = beta * (v[j] - Σ_i k[i]
+     * s[i][j]); s[i][j] += k[i] * d[j]; dst[j] = Σ_i q[i] * s[i][j], i < head_k ascending.
+     * s: [head_k] rows `stride` apart. */
+    void (*delta_step)(const float *s_in, float *s_out, size_t stride, size_t head_k, size_t n,
+                       const float *q, const float *k, const float *v, float decay, float beta,
+                       float *dst);
 };
 
 /* Fills *ret for this CPU. `max_level` lowers the level ("scalar", …); NULL or "" = the best. A

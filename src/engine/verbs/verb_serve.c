@@ -29,7 +29,7 @@
 enum { STOP_SECONDS = 5, DEFAULT_PARALLEL = 4 };
 
 struct serve_options {
-    const char *model, *socket, *host, *template_file, *cache_type, *alias;
+    const char *model, *socket, *host, *template_file, *cache_type, *alias, *mmproj;
     int64_t port, ctx_size, n_parallel, threads, lifeline_fd;
     bool no_sandbox;
     struct params_defaults defaults;
@@ -40,6 +40,8 @@ struct serve_options {
 const struct opt verb_serve_opts[] = {
     {"model", 'm', OPT_STRING, offsetof(struct serve_options, model), "FILE",
      "the model, a .gguf file or the first of its parts"},
+    {"mmproj", 0, OPT_STRING, offsetof(struct serve_options, mmproj), "FILE",
+     "the model's multimodal projector, with which it sees images"},
     {"socket", 0, OPT_STRING, offsetof(struct serve_options, socket), "PATH",
      "listen on this Unix socket, open to the own user only"},
     {"host", 0, OPT_STRING, offsetof(struct serve_options, host), "ADDRESS",
@@ -63,9 +65,8 @@ const struct opt verb_serve_opts[] = {
      "exit when this open descriptor reaches its end", .min = 0, .max = INT32_MAX},
     {"no-sandbox", 0, OPT_FLAG, offsetof(struct serve_options, no_sandbox),
      .help = "do not confine the process before it opens the model"},
-    {"temp", 0, OPT_REAL, DEFAULT_AT(sampling.temperature), "T",
-     "temperature (default 0.8)", .min = 0,
-     .max = 100},
+    {"temp", 0, OPT_REAL, DEFAULT_AT(sampling.temperature), "T", "temperature (default 0.8)",
+     .min = 0, .max = 100},
     {"top-k", 0, OPT_INT, DEFAULT_AT(sampling.top_k), "N", "likeliest tokens kept (default 40)",
      .min = -1, .max = INT32_MAX},
     {"top-p", 0, OPT_REAL, DEFAULT_AT(sampling.top_p), "P", "probability kept (default 0.95)",
@@ -220,11 +221,14 @@ struct loaded {
     struct lm *lm;
     struct chat_template *chat_template;
     struct batcher *batcher;
+    struct vision *vision;
+    struct error why_blind; /* a projector of a kind that is not supported */
 };
 
 static void loaded_release(struct loaded *l)
 {
     batcher_free(l->batcher);
+    vision_close(l->vision);
     chat_template_free(l->chat_template);
     lm_close(l->lm);
 }
@@ -254,6 +258,23 @@ static int load_template(const struct serve_options *o, struct loaded *l, struct
     return r;
 }
 
+static int load_vision(const struct serve_options *o, struct loaded *l, struct error *err)
+{
+    if (!o->mmproj)
+        return 0;
+    struct vision_options vo = {.n_embd = l->lm->n_embd, .n_threads = (uint32_t)MAX(o->threads, 0)};
+    int r = vision_open(o->mmproj, &vo, &l->vision, err);
+    if (r == -ERR_UNSUPPORTED) { /* the model still reads */
+        log_warn("images cannot be used: %s", err->msg);
+        l->why_blind = *err;
+        r = 0;
+    } else if (r == 0) {
+        log_info("loaded %s: a projector of the kind %s, %u tokens a square", o->mmproj,
+                 vision_name(l->vision), vision_square_tokens(l->vision));
+    }
+    return r;
+}
+
 static int load(const struct serve_options *o, enum kv_type kv_type, struct loaded *l,
                 struct error *err)
 {
@@ -262,6 +283,8 @@ static int load(const struct serve_options *o, enum kv_type kv_type, struct load
     int r = lm_open(o->model, &lo, &l->lm, err);
     if (r == 0)
         r = load_template(o, l, err);
+    if (r == 0)
+        r = load_vision(o, l, err);
     if (r < 0)
         return r;
 
@@ -305,6 +328,8 @@ static int serve(const struct serve_options *o, enum kv_type kv_type, struct err
         struct service s = {.lm = l.lm,
                             .batcher = l.batcher,
                             .chat_template = l.chat_template,
+                            .vision = l.vision,
+                            .why_blind = l.why_blind.code ? l.why_blind.msg : NULL,
                             .alias = o->alias ? o->alias : l.lm->name,
                             .loaded_at = clock_wall_s(),
                             .defaults = o->defaults};

@@ -56,7 +56,7 @@ int raw_connect(const struct fixture *f)
         r = connect(fd, (struct sockaddr *)&un, sizeof(un));
     }
     assert_int_equal(r, 0);
-    struct timeval limit = {.tv_sec = 10};
+    struct timeval limit = {.tv_sec = 60};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
     return fd;

@@ -11,7 +11,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "http/client.h"
 #include "http_fixture.h"
 
@@ -251,9 +250,7 @@ static void test_client__limits(void **state)
     assert_fails(http_perform(&c, &res, &err), ERR_TIMEOUT, fix.sock);
     c.timeout_ms = 0;
     c.stall_timeout_ms = 80;
-    int64_t start = clock_mono_ms();
     assert_fails(http_perform(&c, &res, &err), ERR_TIMEOUT, "no data for 80 ms");
-    assert_true(clock_mono_ms() - start < 1000);
     c.url = "http://localhost/stall";
     assert_fails(http_perform(&c, &res, &err), ERR_TIMEOUT, "no data");
     c = call_to("http://localhost/abort");
@@ -289,9 +286,7 @@ static void test_client__cancel(void **state)
         c.cancel = cancel;
         pthread_t thread;
         assert_int_equal(pthread_create(&thread, NULL, fire_soon, cancel), 0);
-        int64_t start = clock_mono_ms();
         assert_fails(http_perform(&c, &res, &err), ERR_CANCELED, "canceled");
-        assert_true(clock_mono_ms() - start < 500);
         pthread_join(thread, NULL);
         c.url = "http://localhost/echo"; /* and calls that start later */
         assert_fails(http_perform(&c, &res, &err), ERR_CANCELED, "canceled");

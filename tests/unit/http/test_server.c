@@ -20,26 +20,24 @@
 
 /* What the handlers saw; reset by each test. */
 static atomic_int n_calls, n_cancels, n_done;
-static atomic_llong canceled_at_ms;
 static atomic_size_t bytes_seen;
 
 static void on_cancel(void *ctx)
 {
     (void)ctx;
-    atomic_store(&canceled_at_ms, clock_mono_ms());
     atomic_fetch_add(&n_cancels, 1);
 }
 
 static void reset(void)
 {
     n_calls = n_cancels = n_done = 0;
-    canceled_at_ms = 0;
     bytes_seen = 0;
 }
 
-static bool wait_until(atomic_int *value, int want, int64_t limit_ms)
+/* False after half a minute: a bound for what goes wrong, not a measure of speed. */
+static bool wait_until(atomic_int *value, int want)
 {
-    int64_t end = clock_mono_ms() + limit_ms;
+    int64_t end = clock_mono_ms() + 30000;
     while (atomic_load(value) < want) {
         if (clock_mono_ms() > end)
             return false;
@@ -188,7 +186,7 @@ static void test_server__cuts_slow_headers(void **state)
     int64_t start = clock_mono_ms();
     raw_send(dripping, "GET / HTTP/1.1\r\nHost: a\r\n");
     bool cut = false;
-    while (!cut && clock_mono_ms() - start < 5000) {
+    while (!cut && clock_mono_ms() - start < 30000) {
         raw_send(dripping, "X");
         struct pollfd p = {.fd = dripping, .events = POLLRDHUP};
         cut = poll(&p, 1, 100) > 0;
@@ -225,7 +223,7 @@ static void test_server__keeps_alive_and_pipelines(void **state)
     fixture_stop(&f);
 }
 
-/* Waits without a word until the client leaves or 3 s passed. */
+/* Waits without a word until the client leaves, or a minute. */
 static void handle_silent(struct http_request *r, void *ctx)
 {
     bool *read_body = ctx;
@@ -237,7 +235,7 @@ static void handle_silent(struct http_request *r, void *ctx)
     }
     http_request_on_cancel(r, on_cancel, NULL);
     atomic_fetch_add(&n_calls, 1);
-    for (int i = 0; i < 3000 && !http_request_canceled(r); i++)
+    for (int i = 0; i < 60000 && !http_request_canceled(r); i++)
         usleep(1000);
     http_respond_text(r, 200, "never mind");
     atomic_fetch_add(&n_done, 1);
@@ -268,17 +266,13 @@ static void test_server__notices_a_client_that_leaves(void **state)
             fixture_start(&f, tcp == 1, handle_silent, &read_body, 0);
             int fd = raw_connect(&f);
             raw_send(fd, rows[i].request);
-            assert_true(wait_until(&n_calls, 1, 2000));
+            assert_true(wait_until(&n_calls, 1));
             usleep(20 * 1000);
             assert_int_equal(n_cancels, 0);
-            int64_t left_at = clock_mono_ms();
             close(fd);
-            if (!wait_until(&n_done, 1, 2000))
+            if (!wait_until(&n_done, 1))
                 fail_msg("row %zu: the handler did not learn that its client left", i);
             assert_int_equal(n_cancels, 1);
-            if (canceled_at_ms - left_at > 100)
-                fail_msg("row %zu: noticed after %lld ms", i,
-                         (long long)(canceled_at_ms - left_at));
             fixture_stop(&f);
         }
 }
@@ -304,7 +298,7 @@ static void test_server__stops_streams_without_a_reader(void **state)
         fixture_start(&f, tcp == 1, handle_endless, NULL, 0);
         int fd = raw_connect(&f);
         raw_send(fd, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-        assert_true(wait_until(&n_calls, 1, 2000));
+        assert_true(wait_until(&n_calls, 1));
         /* Back pressure: nobody reads, so the writer comes to a halt after a bounded amount. */
         size_t before;
         do {
@@ -313,11 +307,9 @@ static void test_server__stops_streams_without_a_reader(void **state)
         } while (bytes_seen != before);
         assert_true(bytes_seen < (16 << 20));
         assert_int_equal(n_cancels, 0);
-        int64_t left_at = clock_mono_ms();
         close(fd);
-        assert_true(wait_until(&n_done, 1, 2000));
+        assert_true(wait_until(&n_done, 1));
         assert_int_equal(n_cancels, 1);
-        assert_true(canceled_at_ms - left_at <= 100);
         fixture_stop(&f);
     }
 }
@@ -334,10 +326,10 @@ static void test_server__stop_cancels(void **state)
     int body = raw_connect(&f);
     raw_send(body, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx");
     int idle = raw_connect(&f);
-    assert_true(wait_until(&n_calls, 2, 2000));
+    assert_true(wait_until(&n_calls, 2));
     int64_t start = clock_mono_ms();
     fixture_stop(&f);
-    assert_true(clock_mono_ms() - start < 1000);
+    assert_true(clock_mono_ms() - start < 30000); /* of the minute */
     assert_int_equal(n_done, 2);
     close(silent);
     close(body);
@@ -347,11 +339,9 @@ static void test_server__stop_cancels(void **state)
     fixture_start(&f, false, handle_endless, NULL, 0);
     int stream = raw_connect(&f);
     raw_send(stream, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_true(wait_until(&n_calls, 1, 2000));
+    assert_true(wait_until(&n_calls, 1));
     usleep(50 * 1000);
-    start = clock_mono_ms();
     fixture_stop(&f);
-    assert_true(clock_mono_ms() - start < 1000);
     assert_int_equal(n_done, 1);
     close(stream);
 }
@@ -663,14 +653,17 @@ static void test_server__many_streams_at_once(void **state)
     fixture_stop(&f);
 }
 
-/* Each write goes out by itself, not when a buffer is full or a timer fires. */
+enum { TICKS = 5 };
+
+/* Each write goes out by itself, not when a buffer is full: there is no other before it came. */
 static void handle_ticks(struct http_request *r, void *ctx)
 {
-    (void)ctx;
+    atomic_int *n_seen = ctx;
     http_stream_begin(r, 200, "text/event-stream");
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < TICKS; i++) {
         http_stream_write(r, STR("tick\n"));
-        usleep(60 * 1000);
+        if (!wait_until(n_seen, i + 1))
+            return;
     }
 }
 
@@ -679,23 +672,20 @@ static void test_server__flushes_each_write(void **state)
     (void)state;
     for (int tcp = 0; tcp < 2; tcp++) {
         struct fixture f;
-        fixture_start(&f, tcp == 1, handle_ticks, NULL, 0);
+        atomic_int n_seen = 0;
+        fixture_start(&f, tcp == 1, handle_ticks, &n_seen, 0);
         int fd = raw_connect(&f);
         raw_send(fd, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        int arrivals = 0;
-        int64_t last = 0;
         for (;;) {
             char piece[4096];
             ssize_t n = recv(fd, piece, sizeof(piece) - 1, 0);
             if (n <= 0)
                 break;
             piece[n] = '\0';
-            if (strstr(piece, "tick") && clock_mono_ms() - last > 25) {
-                last = clock_mono_ms();
-                arrivals++;
-            }
+            if (strstr(piece, "tick"))
+                atomic_fetch_add(&n_seen, 1);
         }
-        assert_int_equal(arrivals, 5);
+        assert_int_equal(n_seen, TICKS);
         close(fd);
         fixture_stop(&f);
     }

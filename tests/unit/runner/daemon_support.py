@@ -52,7 +52,7 @@ def model_tar(weights, context_size=None, fmt="gguf", trained=None):
 
 
 class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path, timeout=20):
+    def __init__(self, path, timeout=60):
         super().__init__("localhost", timeout=timeout)
         self.path = path
 
@@ -86,14 +86,27 @@ class Daemon:
             if name.endswith("SAN_OPTIONS"):
                 self.env[name] = os.environ[name]
         argv = [RUNNER, "serve", "--socket", self.sock, "--engine", engine, *options]
-        if tcp:
-            with socket.socket() as s:
-                s.bind(("127.0.0.1", 0))
-                self.port = s.getsockname()[1]
-            argv += ["--port", str(self.port)]
-        self.stderr = open(os.path.join(self.dir, "stderr"), "w+b")
-        self.process = subprocess.Popen(argv, env=self.env, stderr=self.stderr, stdin=subprocess.DEVNULL)
-        self.wait_for(lambda: os.path.exists(self.sock) and self.try_get() == 200)
+        for _ in range(5 if tcp else 1):  # somebody else may take the port in between
+            if tcp:
+                with socket.socket() as s:
+                    s.bind(("127.0.0.1", 0))
+                    self.port = s.getsockname()[1]
+            self.stderr = open(os.path.join(self.dir, "stderr"), "w+b")
+            self.process = subprocess.Popen(argv + (["--port", str(self.port)] if tcp else []), env=self.env,
+                                            stderr=self.stderr, stdin=subprocess.DEVNULL)
+            if not tcp:
+                break
+            self.await_start()
+            if self.process.poll() is None:
+                break
+            self.stderr.close()
+        self.wait_for(lambda: self.try_get() == 200)
+
+    def await_start(self):
+        """Until it answers or has ended."""
+        end = time.monotonic() + 30
+        while self.try_get() != 200 and self.process.poll() is None and time.monotonic() < end:
+            time.sleep(0.01)
 
     def try_get(self):
         c = self.connect()
@@ -104,7 +117,7 @@ class Daemon:
         finally:
             c.close()
 
-    def wait_for(self, what, seconds=10):
+    def wait_for(self, what, seconds=30):
         end = time.monotonic() + seconds
         while not what():
             if time.monotonic() > end or self.process.poll() is not None:
@@ -121,7 +134,7 @@ class Daemon:
         with open(self.log_path, encoding="utf-8") as f:
             return f.read().splitlines()
 
-    def connect(self, timeout=20):
+    def connect(self, timeout=60):
         return UnixConnection(self.sock, timeout)
 
     def request(self, method, path, body=None, headers=None, connection=None):
@@ -173,14 +186,16 @@ class Daemon:
         if self.process.poll() is None:
             self.process.send_signal(sig)
         try:
-            return self.process.wait(20)
+            return self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise AssertionError("the daemon did not end:\n" + self.errors())
 
     def close(self):
         code = self.stop()
-        left = self.engines()
+        end = time.monotonic() + (0 if code == 0 else 10)  # after kill -9 the kernel ends them by itself
+        while (left := self.engines()) and time.monotonic() < end:
+            time.sleep(0.02)
         for pid in left:
             os.kill(pid, signal.SIGKILL)
         errors = self.errors()

@@ -3,12 +3,14 @@
 """A stand-in for model-engine: `serve --model F --socket P …` with the manners that tests need.
 
 FAKE is a comma list in the environment variable MR_FAKE:
-    slow=S      health answers 503 for S seconds
+    hold        health answers 503 until there is a file MR_FAKE_LOG.go
     never       health never answers 200
     crash       prints an error and exits with 3 instead of serving
     stubborn    ignores SIGTERM and the lifeline
 Requests: the body's "fake" member says what to do: "echo" (default), "stream", "stall" (a stream
-that stops after one event), "die" (before the answer), "die-streaming", "silent".
+that stops after one event), "die" (before the answer), "die-streaming", "silent", "silent-first"
+(silent in the first process of the log, else echo), "deaf" (echo, and the next connection makes it
+exit without reading what is sent).
 It writes "cancel" to MR_FAKE_LOG when a client left, and its argv at the start.
 """
 import json
@@ -22,10 +24,16 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler
 
-fake = dict((p.split("=") + ["1"])[:2] for p in os.environ.get("MR_FAKE", "").split(",") if p)
+fake = os.environ.get("MR_FAKE", "").split(",")
 args = sys.argv[2:]
 opts = {args[i]: args[i + 1] for i in range(0, len(args) - 1)}
-started = time.monotonic()
+
+
+def processes_in_log():
+    if not os.environ.get("MR_FAKE_LOG"):
+        return 1
+    with open(os.environ["MR_FAKE_LOG"], encoding="utf-8") as f:
+        return sum(line.startswith("argv ") for line in f)
 
 
 def log(text):
@@ -36,6 +44,7 @@ def log(text):
 
 
 log("argv " + " ".join(sys.argv[1:]))
+is_first = processes_in_log() == 1
 if "crash" in fake:
     sys.stderr.write("loading\nfake: the file is no model\n")
     sys.exit(3)
@@ -62,12 +71,14 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Engine", "fake")
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
     def do_GET(self):
-        late = time.monotonic() - started < float(fake.get("slow", 0))
-        ready = not late and "never" not in fake
+        held = "hold" in fake and not os.path.exists(os.environ["MR_FAKE_LOG"] + ".go")
+        ready = not held and "never" not in fake
         self.answer(200 if ready else 503, b'{"status":"ok"}')
 
     def gone(self, seconds):
@@ -88,8 +99,13 @@ class Handler(BaseHTTPRequestHandler):
             sys.stderr.write("fake: a request killed me\n")
             sys.stderr.flush()
             os._exit(9)
+        if what == "deaf":
+            server.deaf = self.close_connection = True
+            what = "echo"
+        if what == "silent-first":
+            what = "silent" if is_first else "echo"
         if what == "silent":
-            log("cancel" if self.gone(10) else "kept")
+            log("cancel" if self.gone(60) else "kept")
             return
         if what == "echo":
             out = {"path": self.path, "len": length, "pid": os.getpid(), "argv": sys.argv[1:],
@@ -107,7 +123,7 @@ class Handler(BaseHTTPRequestHandler):
                 sys.stderr.flush()
                 os._exit(9)
             if what == "stall":
-                log("cancel" if self.gone(10) else "kept")
+                log("cancel" if self.gone(60) else "kept")
                 return
             time.sleep(0.02)
         self.event("[DONE]")
@@ -117,6 +133,17 @@ class Handler(BaseHTTPRequestHandler):
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     request_queue_size = 64
+    deaf = False
+
+    def get_request(self):
+        connection = super().get_request()
+        if self.deaf:
+            select.select([connection[0]], [], [], 10)  # the request is there
+            sys.stderr.write("fake: went deaf\n")
+            sys.stderr.flush()
+            os._exit(7)
+        return connection
 
 
-Server(opts["--socket"], Handler).serve_forever()
+server = Server(opts["--socket"], Handler)
+server.serve_forever()

@@ -160,18 +160,15 @@ class Inference(Case):
         c.request("POST", "/v1/chat/completions", json.dumps({"model": "m", "fake": "stream"}))
         r = c.getresponse()
         self.assertEqual(r.getheader("Content-Type"), "text/event-stream")
-        times, lines = [], []
-        while True:
-            line = r.readline()
-            if not line:
-                break
-            if line.startswith(b"data"):
-                times.append(time.monotonic())
-                lines.append(line)
+        lines = [line for line in r if line.startswith(b"data")]
         c.close()
         self.assertEqual(len(lines), 6)
         self.assertEqual(lines[-1], b"data: [DONE]\n")
-        self.assertGreater(times[4] - times[0], 0.05)  # piece by piece, not at the end
+        # Piece by piece, not at the end: of this one nothing follows.
+        c = self.d.connect()
+        c.request("POST", "/v1/chat/completions", json.dumps({"model": "m", "fake": "stall"}))
+        self.assertTrue(c.getresponse().readline().startswith(b"data"))
+        c.close()
 
     def test_preload_and_ps(self):
         self.d.load("org/name:tag")
@@ -203,13 +200,12 @@ class Inference(Case):
                 self.assertTrue(c.getresponse().readline().startswith(b"data"))
             else:
                 self.d.wait_for(lambda: self.ps()[0].get("in_use"))
-            left = time.monotonic()
             c.close()
             if c.sock:
                 c.sock.close()
             del c
-            self.d.wait_for(lambda: self.d.fake_log().count("cancel") == before + 1, 3)
-            self.assertLess(time.monotonic() - left, 1.0)
+            self.d.wait_for(lambda: self.d.fake_log().count("cancel") == before + 1)
+            self.assertNotIn("kept", self.d.fake_log())
 
     def test_engine_gets_only_what_it_needs(self):
         self.d.load()
@@ -285,13 +281,32 @@ class Crashes(Case):
             self.assertEqual(answer.status, 200, answer.text)
             self.assertNotEqual(answer.json["pid"], pid)
 
+    def test_gone_without_reading_the_request(self):
+        self.d.load()
+        pid = self.d.chat(fake="deaf").json["pid"]
+        answer = self.d.chat()
+        self.assertEqual(answer.status, 200, answer.text)
+        self.assertNotEqual(answer.json["pid"], pid)
+
+    def test_killed_before_the_answer(self):
+        self.d.load()
+        pid = self.d.chat().json["pid"]
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(self.d.chat(fake="silent-first")))
+        asking.start()
+        self.d.wait_for(lambda: self.ps()[0].get("in_use"))
+        os.kill(pid, signal.SIGKILL)
+        asking.join()
+        self.assertEqual(answers[0].status, 200, answers[0].text)
+        self.assertNotEqual(answers[0].json["pid"], pid)
+
     def test_kill_minus_nine_of_the_daemon_ends_its_engines(self):
         self.d.load()
         self.assertEqual(self.d.chat().status, 200)
         self.assertEqual(len(self.d.engines()), 1)
         self.d.process.kill()
         self.d.process.wait()
-        end = time.monotonic() + 3
+        end = time.monotonic() + 30
         while self.d.engines() and time.monotonic() < end:
             time.sleep(0.02)
         self.assertEqual(self.d.engines(), [])
@@ -314,9 +329,8 @@ class Crashes(Case):
         c.request("POST", "/v1/chat/completions", json.dumps({"model": "m", "fake": "stall"}))
         r = c.getresponse()
         r.readline()
-        began = time.monotonic()
         self.assertEqual(self.d.stop(signal.SIGINT), 0)
-        self.assertLess(time.monotonic() - began, 4)
+        self.assertNotIn("it is killed", self.d.errors())
         c.close()
 
     def test_descriptors_suffice(self):
@@ -358,14 +372,16 @@ class NeverReady(Case):
 
     def test_gives_up(self):
         self.d.load()
-        began = time.monotonic()
         self.assert_error(self.d.chat(), 500, "inference backend took too long to initialize")
-        self.assertLess(time.monotonic() - began, 5)
         self.d.wait_for(lambda: not self.d.engines())
 
 
 class SlowLoad(Case):
-    fake = "slow=0.8"
+    fake = "hold"
+
+    def let_go(self):
+        with open(self.d.log_path + ".go", "w", encoding="utf-8"):
+            pass
 
     def test_a_load_belongs_to_nobody(self):
         self.d.load()
@@ -376,6 +392,7 @@ class SlowLoad(Case):
         waiting = threading.Thread(target=lambda: answers.append(self.d.chat().json["pid"]))
         waiting.start()
         c.close()  # the one who began the load leaves
+        self.let_go()
         waiting.join()
         self.assertEqual(self.d.chat().json["pid"], answers[0])
         self.assertEqual(sum(x.startswith("argv") for x in self.d.fake_log()), 1)
@@ -385,9 +402,7 @@ class SlowLoad(Case):
         c = self.d.connect()
         c.request("POST", "/v1/chat/completions", json.dumps({"model": "m"}))
         self.d.wait_for(lambda: len(self.d.engines()) == 1)
-        began = time.monotonic()
         self.assertEqual(self.d.stop(), 0)
-        self.assertLess(time.monotonic() - began, 3)
         c.close()
 
 
@@ -402,12 +417,10 @@ class Stubborn(Case):
         done = []
         unload = threading.Thread(target=lambda: done.append(self.d.post("/engines/unload", {"models": ["a"]}).json))
         unload.start()
-        time.sleep(0.2)
-        began = time.monotonic()
-        self.assertEqual(self.ps(), [])
+        self.d.wait_for(lambda: self.ps() == [])
         self.assertEqual(self.d.chat("b").status, 200)
-        self.assertLess(time.monotonic() - began, 2)
         unload.join()
+        self.assertIn("it is killed", self.d.errors())
         self.assertEqual(done, [{"unloaded_runners": 1}])
         self.assertNotIn(pid, self.d.engines())
 
@@ -420,23 +433,18 @@ class StubbornAtTheEnd(Case):
         self.assertEqual(self.d.chat().status, 200)
         self.d.process.send_signal(signal.SIGTERM)
         self.d.wait_for(lambda: "ending" in self.d.errors())
-        began = time.monotonic()
-        self.assertEqual(self.d.stop(signal.SIGTERM), -signal.SIGTERM)
-        self.assertLess(time.monotonic() - began, 4)  # the engine would have had 5 s
-        end = time.monotonic() + 3
-        while self.d.engines() and time.monotonic() < end:
-            time.sleep(0.02)
+        self.assertEqual(self.d.stop(signal.SIGTERM), -signal.SIGTERM)  # close() looks for engines
 
 
-class Unloading(Case):
-    options = ("--idle-timeout", "300ms", "--max-models", "2", "--wait-timeout", "600ms")
+class Idle(Case):
+    options = ("--idle-timeout", "300ms")
 
     def test_idle(self):
         self.d.load()
         self.assertEqual(self.d.chat().status, 200)
-        self.assertEqual(len(self.ps()), 1)
-        self.d.wait_for(lambda: self.ps() == [] and not self.d.engines(), 3)
+        self.d.wait_for(lambda: self.ps() == [] and not self.d.engines())
         self.assertEqual(self.d.chat().status, 200)
+        self.assertEqual(sum(x.startswith("argv") for x in self.d.fake_log()), 2)
 
     def test_keep_alive(self):
         self.d.load()
@@ -447,7 +455,11 @@ class Unloading(Case):
             row, = self.ps()
             self.assertEqual(row["keep_alive"], shown)
         self.assertEqual(self.d.post("/engines/_configure", {"model": "m", "keep_alive": "0"}).status, 202)
-        self.d.wait_for(lambda: self.ps() == [], 3)
+        self.d.wait_for(lambda: self.ps() == [])
+
+
+class Room(Case):
+    options = ("--max-models", "2")
 
     def test_room_is_made_from_the_least_recently_used(self):
         for name in ("a", "b", "c"):
@@ -460,6 +472,10 @@ class Unloading(Case):
             self.assertEqual(self.d.chat(name).status, 200)
         names = sorted(r["model_name"] for r in self.ps())
         self.assertEqual(names, ["a", "c"])  # a is the older one, but to be kept
+
+
+class NoRoom(Case):
+    options = ("--max-models", "2", "--wait-timeout", "600ms")
 
     def test_no_room(self):
         clients = []
@@ -475,8 +491,10 @@ class Unloading(Case):
         self.assertIn("Retry-After", answer.headers)
         for c in clients:
             c.close()
-        self.assertEqual(self.d.chat("c").status, 200)
+        self.d.wait_for(lambda: self.d.chat("c").status == 200)
 
+
+class UnloadingByRequest(Case):
     def test_deleting_a_model_ends_its_engine(self):
         self.d.load()
         self.d.chat()
@@ -484,8 +502,6 @@ class Unloading(Case):
         self.assertEqual(self.ps(), [])
         self.assert_error(self.d.chat(), 404, "model not found")
 
-
-class UnloadingByRequest(Case):
     def test_unload_by_name_and_backend(self):
         for name in ("a", "b"):
             self.d.load("ai/" + name, weights=b"GGUF " + name.encode())
@@ -633,8 +649,16 @@ class Doors(Case):
         self.assertEqual(self.d.get("/models", headers={"Host": "evil.example"}).status, 200)  # a Unix socket
 
     def test_listens_on_loopback_only(self):
+        own = set()
+        fds = f"/proc/{self.d.process.pid}/fd"
+        for fd in os.listdir(fds):
+            try:
+                own.add(os.readlink(os.path.join(fds, fd)))
+            except FileNotFoundError:
+                pass  # a connection that has ended
         with open("/proc/net/tcp", encoding="utf-8") as f:
-            rows = [line.split()[1] for line in f if f":{self.d.port:04X} " in line and " 0A " in line]
+            table = [line.split() for line in f]
+        rows = [row[1] for row in table if row[3] == "0A" and f"socket:[{row[9]}]" in own]
         self.assertEqual(rows, [f"0100007F:{self.d.port:04X}"])
 
 

@@ -13,6 +13,8 @@ static const char *const op_names[] = {
     [OP_ATTENTION] = "attention", [OP_ADD] = "add",           [OP_MUL] = "mul",
     [OP_SCALE] = "scale",         [OP_ACT] = "act",           [OP_GLU] = "glu",
     [OP_SELECT] = "select",       [OP_SOFTCAP] = "softcap",   [OP_INPUT] = "input",
+    [OP_SLICE] = "slice",         [OP_CONV1D] = "conv1d",     [OP_SSM_SCAN] = "ssm_scan",
+    [OP_DELTA_NET] = "delta_net",
     [OP_ADD_ROW] = "add_row",     [OP_ADD_POSITION] = "add_position",
 };
 
@@ -49,6 +51,13 @@ int check_batch(const struct plan *plan, const struct kv *kv, const struct batch
                                  "batch: sequence %" PRId32 " has page %" PRId32 " of %u", i,
                                  s->pages[p], kv->n_pages);
         }
+        if (kv && kv->states &&
+            (s->state_in < -1 || s->state_in >= (int64_t)kv->n_states || s->state_out < 0 ||
+             s->state_out >= (int64_t)kv->n_states || s->state_in == s->state_out))
+            return error_set(err, ERR_INTERNAL,
+                             "batch: sequence %" PRId32 " goes from state %" PRId32 " to %" PRId32
+                             " of %u",
+                             i, s->state_in, s->state_out, kv->n_states);
     }
     if (next != batch->n_tokens)
         return error_set(err, ERR_INTERNAL,
@@ -67,6 +76,7 @@ struct check {
     const struct plan *plan;
     const struct kv *kv;
     const struct batch *batch;
+    const uint32_t *rows_now; /* [n_slots] rows that a slot holds at this point */
     uint32_t n_tokens;
 };
 
@@ -81,6 +91,83 @@ static bool check_kv_shape(const struct check *c, const struct op *op, uint32_t 
     const struct kv *kv = c->kv;
     return kv && op->layer < kv->n_layers && kv->n_kv_heads[op->layer] == heads &&
            kv->head_k[op->layer] == k && kv->head_v[op->layer] == v;
+}
+
+/* A weight used as plain f32 numbers, [rows][cols]. */
+static bool is_f32(const struct weight *w, uint32_t rows, uint32_t cols)
+{
+    return w && w->type == WT_F32 && w->rows == rows && w->cols == cols;
+}
+
+/* What the operations with a state have in common; `size`: floats of it. */
+static const char *check_state(const struct check *c, const struct op *op, uint32_t rows,
+                               uint64_t state_at, uint64_t size)
+{
+    const struct kv *kv = c->kv;
+    if (!kv || op->layer >= kv->n_layers || !kv->states || state_at + size > kv->state[op->layer])
+        return "the state does not fit the cache";
+    if (op->dst == op->a || op->dst == op->b)
+        return "it cannot work in place";
+    return rows != c->n_tokens ? "its rows have no past any more" : NULL;
+}
+
+static const char *check_conv(const struct check *c, const struct op *op, uint32_t rows)
+{
+    const struct conv_params *p = &op->conv;
+    const uint32_t *width = c->plan->slot_width;
+    if (p->width < 1 || p->width > CONV_WIDTH_MAX || p->channels < 1 ||
+        !is_f32(op->w, p->width, p->channels) || !is_vector(op->bias, p->channels))
+        return "the weights do not fit the channels";
+    if ((uint64_t)p->at + p->channels > width[op->a] || p->channels != width[op->dst])
+        return "the slots do not hold the channels";
+    return check_state(c, op, rows, p->state_at, (uint64_t)(p->width - 1) * p->channels);
+}
+
+static const char *check_scan(const struct check *c, const struct op *op, uint32_t rows)
+{
+    const struct scan_params *p = &op->scan;
+    const uint32_t *width = c->plan->slot_width;
+    uint64_t inner = (uint64_t)p->n_heads * p->head, groups = (uint64_t)p->n_groups * p->n_state;
+    if (p->n_heads < 1 || p->head < 1 || p->n_state < 1 || p->n_groups < 1 ||
+        p->n_heads % p->n_groups != 0 || (p->per_state && (p->head != 1 || p->n_groups != 1)))
+        return "the groups do not divide the heads";
+    if (!op->bias || !p->d || !is_vector(op->bias, p->n_heads) || !is_vector(p->d, p->n_heads) ||
+        !(p->per_state ? is_f32(op->w, p->n_heads, p->n_state) : is_f32(op->w, 1, p->n_heads)))
+        return "the weights do not fit the heads";
+    if (p->bc >= c->plan->n_slots || c->rows_now[p->bc] != rows || op->dst == p->bc)
+        return "its inputs have different numbers of rows";
+    if (inner > width[op->a] || inner != width[op->dst] || p->b_at + groups > width[p->bc] ||
+        p->c_at + groups > width[p->bc] || (uint64_t)p->dt_at + p->n_heads > width[op->b])
+        return "the slots do not hold the heads";
+    return check_state(c, op, rows, p->state_at, inner * p->n_state);
+}
+
+static const char *check_delta(const struct check *c, const struct op *op, uint32_t rows)
+{
+    const struct delta_params *p = &op->delta;
+    const uint32_t *width = c->plan->slot_width;
+    uint64_t keys = (uint64_t)p->n_k_heads * p->head_k, values = (uint64_t)p->n_v_heads * p->head_v;
+    if (p->n_k_heads < 1 || p->n_v_heads < 1 || p->head_k < 1 || p->head_v < 1 ||
+        p->n_v_heads % p->n_k_heads != 0)
+        return "the key heads do not divide the value heads";
+    if (!op->bias || !is_f32(op->w, 1, p->n_v_heads) || !is_vector(op->bias, p->n_v_heads))
+        return "the weights do not fit the heads";
+    if (p->beta >= c->plan->n_slots || c->rows_now[p->beta] != rows || op->dst == p->beta)
+        return "its inputs have different numbers of rows";
+    if (2 * keys + values != width[op->a] || values != width[op->dst] ||
+        width[op->b] != p->n_v_heads || width[p->beta] != p->n_v_heads)
+        return "the slots do not hold the heads";
+    return check_state(c, op, rows, p->state_at, values * p->head_k);
+}
+
+static const char *check_slice(const struct check *c, const struct op *op)
+{
+    const struct slice_params *p = &op->slice;
+    uint64_t a = c->plan->slot_width[op->a];
+    if (p->group == 0 || a % p->group != 0 || (uint64_t)p->at + p->n > p->group ||
+        p->dst_at + a / p->group * p->n > c->plan->slot_width[op->dst])
+        return "the columns are not there";
+    return op->dst == op->a ? "it cannot work in place" : NULL;
 }
 
 /* NULL, or what is wrong. `a`, `b`, `dst` are the slots' widths, `rows` the rows of slot a. */
@@ -107,7 +194,10 @@ static const char *check_op(const struct check *c, const struct op *op, uint32_t
         }
         return NULL;
     case OP_RMS_NORM:
-        return dst != a || a % group != 0 || !is_vector(op->w, group) ? "widths differ" : NULL;
+        return dst != a || a % group != 0 ||
+                       !(is_vector(op->w, group) || is_vector(op->w, (uint32_t)a))
+                   ? "widths differ"
+                   : NULL;
     case OP_LAYER_NORM:
         return dst != a || !is_vector(op->w, (uint32_t)a) || !is_vector(op->bias, (uint32_t)a)
                    ? "widths differ"
@@ -160,6 +250,14 @@ static const char *check_op(const struct check *c, const struct op *op, uint32_t
         if (dst != a || op->dst == op->a)
             return "it needs two slots of the same width";
         return rows != c->n_tokens ? "its rows were selected before" : NULL;
+    case OP_SLICE:
+        return check_slice(c, op);
+    case OP_CONV1D:
+        return check_conv(c, op, rows);
+    case OP_SSM_SCAN:
+        return check_scan(c, op, rows);
+    case OP_DELTA_NET:
+        return check_delta(c, op, rows);
     }
     return "no such operation";
 }
@@ -171,19 +269,20 @@ static bool reads_a(enum op_kind kind)
 
 static bool reads_b(enum op_kind kind)
 {
-    return kind == OP_KV_STORE || kind == OP_ADD || kind == OP_MUL || kind == OP_GLU;
+    return kind == OP_KV_STORE || kind == OP_ADD || kind == OP_MUL || kind == OP_GLU ||
+           kind == OP_SSM_SCAN || kind == OP_DELTA_NET;
 }
 
 int check_plan(const struct plan *plan, const struct kv *kv, const struct batch *batch,
                uint32_t *op_rows, uint32_t *slot_rows, struct error *err)
 {
-    const struct check c = {plan, kv, batch, (uint32_t)batch->n_tokens};
     uint32_t n_out = (uint32_t)batch->n_out;
     const uint32_t unset = UINT32_MAX;
 
     /* rows_now: what a slot holds at this point of the plan. It stands in the second half of
      * slot_rows. */
     uint32_t *rows_now = slot_rows + plan->n_slots;
+    const struct check c = {plan, kv, batch, rows_now, (uint32_t)batch->n_tokens};
     for (size_t s = 0; s < plan->n_slots; s++) {
         slot_rows[s] = 0;
         rows_now[s] = unset;

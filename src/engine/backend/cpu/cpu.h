@@ -32,6 +32,13 @@ struct kv {
     size_t page_bytes;
     size_t map_bytes;
     unsigned char *map;
+    /* State slots lie one after the other; in a slot, the layers. */
+    uint32_t n_states;
+    uint32_t *state;  /* [n_layers] floats */
+    size_t *state_at; /* [n_layers] offset in a slot, in floats */
+    size_t state_floats;
+    size_t states_bytes;
+    float *states;
 };
 
 /* A float array that grows and never shrinks; its content is not kept. */
@@ -115,6 +122,7 @@ void cpu_kv_free(struct backend *b, struct kv *kv);
 void cpu_kv_copy_page(struct backend *b, struct kv *kv, int32_t from, int32_t to);
 unsigned char *kv_keys(const struct kv *kv, int32_t page, uint32_t layer, uint32_t head);
 unsigned char *kv_values(const struct kv *kv, int32_t page, uint32_t layer, uint32_t head);
+float *kv_state(const struct kv *kv, int32_t state, uint32_t layer);
 
 /* check.c: whether plan and batch fit together, before anything is touched. Fills op_rows and, for
  * each slot, the most rows it ever holds (slot_rows [n_slots]). */
@@ -138,6 +146,12 @@ uint64_t matmul_copy(const struct backend_cpu *b, const struct weight *w, uint32
 void run_kv_store(struct run *run, const struct op *op);
 void run_attention(struct run *run, const struct op *op);
 uint64_t attention_scratch(const struct attention_params *p);
+
+/* recurrent.c */
+void run_conv1d(struct run *run, const struct op *op);
+void run_ssm_scan(struct run *run, const struct op *op);
+void run_delta_net(struct run *run, const struct op *op);
+uint64_t delta_net_scratch(const struct delta_params *p);
 
 /* rope.c */
 int run_rope(struct run *run, const struct op *op, struct error *err);

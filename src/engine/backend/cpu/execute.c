@@ -50,6 +50,8 @@ static act_fn act_kernel(const struct kernels *k, enum act_kind kind)
         return k->gelu_erf;
     case ACT_RELU:
         return k->relu;
+    case ACT_SIGMOID:
+        return k->sigmoid;
     }
     return NULL;
 }
@@ -108,9 +110,10 @@ static void norm_rows(void *arg, size_t begin, size_t end, uint32_t thread)
     const float *w = weight_vector(op->w);
     size_t group = op->kind == OP_RMS_NORM && op->head ? op->head : j->width;
     (void)thread;
+    bool per_row = op->w && op->w->cols == j->width; /* else the weights are a group's */
     for (size_t at = begin * j->width; at < end * j->width; at += group) {
         if (op->kind == OP_RMS_NORM)
-            k->rms_norm(j->a + at, w, group, op->eps, j->dst + at);
+            k->rms_norm(j->a + at, per_row ? w + at % j->width : w, group, op->eps, j->dst + at);
         else
             k->layer_norm(j->a + at, w, weight_vector(op->bias), group, op->eps, j->dst + at);
     }
@@ -150,6 +153,18 @@ static void element_rows(void *arg, size_t begin, size_t end, uint32_t thread)
     default:
         break;
     }
+}
+
+static void slice_rows(void *arg, size_t begin, size_t end, uint32_t thread)
+{
+    const struct row_job *j = arg;
+    const struct slice_params *p = &j->op->slice;
+    size_t a_width = j->run->plan->slot_width[j->op->a], n_groups = a_width / p->group;
+    (void)thread;
+    for (size_t t = begin; t < end; t++)
+        for (size_t g = 0; g < n_groups; g++)
+            memcpy(j->dst + t * j->width + p->dst_at + g * p->n,
+                   j->a + t * a_width + g * p->group + p->at, p->n * sizeof(float));
 }
 
 static void select_rows(void *arg, size_t begin, size_t end, uint32_t thread)
@@ -207,6 +222,18 @@ static int run_op(struct run *run, const struct op *op, uint32_t n_rows, struct 
         return 0;
     case OP_ATTENTION:
         run_attention(run, op);
+        return 0;
+    case OP_CONV1D:
+        run_conv1d(run, op);
+        return 0;
+    case OP_SSM_SCAN:
+        run_ssm_scan(run, op);
+        return 0;
+    case OP_DELTA_NET:
+        run_delta_net(run, op);
+        return 0;
+    case OP_SLICE:
+        run_rows(run, op, n_rows, slice_rows);
         return 0;
     case OP_SELECT:
         run_rows(run, op, (size_t)run->batch->n_out, select_rows);
@@ -278,6 +305,8 @@ static int reserve(struct run *run, const uint32_t *slot_rows, struct error *err
             vectors = MAX(vectors, matmul_copy(b, op->w, b->op_rows[i]));
         } else if (op->kind == OP_ATTENTION) {
             n = attention_scratch(&op->attn);
+        } else if (op->kind == OP_DELTA_NET) {
+            n = delta_net_scratch(&op->delta);
         } else if (op->kind == OP_ADD_POSITION) {
             n = plan->slot_width[op->dst];
         }

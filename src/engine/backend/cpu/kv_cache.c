@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The KV cache's memory: one mapping, whose pages the system supplies when they are first written. */
+ * The KV cache's memory: one mapping for the pages of keys and values, one for the state slots. */
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,32 +25,48 @@ static uint32_t *copy_u32(const uint32_t *src, uint32_t n)
     return p;
 }
 
-static int map_pages(struct kv *kv, struct error *err)
+/* `n` pieces of `bytes` for `what`, "page" or "state slot"; the system supplies the memory when it
+ * is first written. */
+static int map_pieces(uint64_t n, uint64_t bytes, const char *what, void **ret, size_t *ret_bytes,
+                      struct error *err)
 {
     uint64_t total;
-    if (mul_overflows(kv->page_bytes, kv->n_pages, &total) || total > PTRDIFF_MAX)
+    if (mul_overflows(bytes, n, &total) || total > PTRDIFF_MAX)
         return error_set(err, ERR_TOO_LARGE,
-                         "a KV cache of %u pages of %zu bytes is too large to count; use a smaller "
-                         "context",
-                         kv->n_pages, kv->page_bytes);
+                         "a KV cache of %" PRIu64 " %ss of %" PRIu64
+                         " bytes is too large to count; use a smaller context",
+                         n, what, bytes);
     if (total > machine_bytes())
         return error_set(err, ERR_NOMEM,
                          "the KV cache needs %" PRIu64 " MiB and the machine has %" PRIu64
                          " MiB of memory; use a smaller context",
                          total >> 20, machine_bytes() >> 20);
-    kv->map_bytes = total ? (size_t)total : 1;
-    void *map = mmap(NULL, kv->map_bytes, PROT_READ | PROT_WRITE,
+    size_t size = total ? (size_t)total : 1;
+    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED)
         return error_set(err, ERR_NOMEM,
                          "the system refuses %" PRIu64 " MiB of memory for the KV cache; use a "
                          "smaller context",
                          total >> 20);
-    kv->map = map;
 #ifdef MADV_HUGEPAGE
-    madvise(map, kv->map_bytes, MADV_HUGEPAGE); /* only a wish */
+    madvise(map, size, MADV_HUGEPAGE); /* only a wish */
 #endif
+    *ret = map;
+    *ret_bytes = size;
     return 0;
+}
+
+static int map_all(struct kv *kv, struct error *err)
+{
+    void *map = NULL, *states = NULL;
+    int r = map_pieces(kv->n_pages, kv->page_bytes, "page", &map, &kv->map_bytes, err);
+    kv->map = map;
+    if (r == 0 && kv->state_floats > 0)
+        r = map_pieces(kv->n_states, kv->state_floats * sizeof(float), "state slot", &states,
+                       &kv->states_bytes, err);
+    kv->states = states;
+    return r;
 }
 
 int cpu_kv_create(struct backend *b, const struct kv_desc *desc, struct kv **ret, struct error *err)
@@ -70,6 +86,10 @@ int cpu_kv_create(struct backend *b, const struct kv_desc *desc, struct kv **ret
         .head_v = copy_u32(desc->head_v, desc->n_layers),
         .layer_at = xcalloc(desc->n_layers, sizeof(*kv->layer_at)),
         .page_bytes = (size_t)page_bytes,
+        .n_states = desc->n_states,
+        .state = xcalloc(desc->n_layers, sizeof(*kv->state)),
+        .state_at = xcalloc(desc->n_layers, sizeof(*kv->state_at)),
+        .state_floats = kv_state_bytes(desc) / sizeof(float),
     };
     size_t at = 0;
     for (uint32_t l = 0; l < desc->n_layers; l++) {
@@ -77,7 +97,13 @@ int cpu_kv_create(struct backend *b, const struct kv_desc *desc, struct kv **ret
         at += ((size_t)desc->head_k[l] + desc->head_v[l]) * desc->n_kv_heads[l] * kv->item_bytes *
               KV_PAGE_TOKENS;
     }
-    r = map_pages(kv, err);
+    at = 0;
+    for (uint32_t l = 0; desc->state && l < desc->n_layers; l++) {
+        kv->state[l] = desc->state[l];
+        kv->state_at[l] = at;
+        at += desc->state[l];
+    }
+    r = map_all(kv, err);
     if (r < 0) {
         cpu_kv_free(b, kv);
         return r;
@@ -93,10 +119,14 @@ void cpu_kv_free(struct backend *b, struct kv *kv)
         return;
     if (kv->map)
         munmap(kv->map, kv->map_bytes);
+    if (kv->states)
+        munmap(kv->states, kv->states_bytes);
     free(kv->n_kv_heads);
     free(kv->head_k);
     free(kv->head_v);
     free(kv->layer_at);
+    free(kv->state);
+    free(kv->state_at);
     free(kv);
 }
 
@@ -119,4 +149,9 @@ unsigned char *kv_values(const struct kv *kv, int32_t page, uint32_t layer, uint
 {
     size_t head_bytes = (size_t)kv->head_v[layer] * KV_PAGE_TOKENS * kv->item_bytes;
     return kv_keys(kv, page, layer, kv->n_kv_heads[layer]) + head * head_bytes;
+}
+
+float *kv_state(const struct kv *kv, int32_t state, uint32_t layer)
+{
+    return kv->states + (size_t)state * kv->state_floats + kv->state_at[layer];
 }

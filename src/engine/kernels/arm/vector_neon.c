@@ -7,6 +7,7 @@
 #include "engine/kernels/kernels_internal.h"
 #include "engine/kernels/simd/attention.h"
 #include "engine/kernels/simd/dot_plain.h"
+#include "engine/kernels/simd/recurrent.h"
 #include "engine/kernels/simd/vector.h"
 
 void kernels__fill_neon(struct kernels *k)
@@ -15,4 +16,5 @@ void kernels__fill_neon(struct kernels *k)
     dot_plain_fill(k);
     vector_fill(k);
     attention_fill(k);
+    recurrent_fill(k);
 }

@@ -50,4 +50,16 @@ void attn_values_f16_scalar(const float (*p)[ATTN_TILE], const float *factor, si
                             size_t begin, size_t end, const void *values, size_t width, float *acc,
                             size_t acc_stride);
 
+void sigmoid_scalar(const float *a, const float *b, size_t n, float *dst);
+void softplus_scalar(const float *a, const float *b, size_t n, float *dst);
+void conv1d_scalar(const float *const *x, size_t width, const float *w, size_t w_stride,
+                   const float *bias, size_t n, float *dst);
+void ssm_head_scalar(const float *s_in, float *s_out, size_t n_state, size_t n, float decay,
+                     float dt, const float *x, const float *b, const float *c, float *y);
+void ssm_channels_scalar(const float *s_in, float *s_out, size_t n_state, size_t n, const float *a,
+                         const float *dt, const float *x, const float *b, const float *c, float *y);
+void delta_step_scalar(const float *s_in, float *s_out, size_t stride, size_t head_k, size_t n,
+                       const float *q, const float *k, const float *v, float decay, float beta,
+                       float *dst);
+
 #endif

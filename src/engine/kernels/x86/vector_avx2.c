@@ -5,6 +5,7 @@
 
 #include "engine/kernels/kernels_internal.h"
 #include "engine/kernels/simd/attention.h"
+#include "engine/kernels/simd/recurrent.h"
 #include "engine/kernels/simd/vector.h"
 
 void kernels__fill_avx2(struct kernels *k)
@@ -14,4 +15,5 @@ void kernels__fill_avx2(struct kernels *k)
     kernels__fill_dot_packed_avx2(k);
     vector_fill(k);
     attention_fill(k);
+    recurrent_fill(k);
 }

@@ -116,9 +116,35 @@ static void test_chat_template__sources(void **state)
     assert_fails(chat_template_create(&src, &t, &err), ERR_NOT_FOUND, "/nonexistent/template");
 }
 
+/* Templates that walk over parts get parts, whatever the client sent; others get text. */
+static void test_chat_template__parts(void **state)
+{
+    (void)state;
+    const struct chat_template_sources walks = {
+        .bos = STR("<s>"),
+        .eos = STR("</s>"),
+        .plain = STR("{% for m in messages %}[{{ m.role }}{% for line in m.content or [] %}"
+                     "{% if line.type == 'text' %}:{{ line.text }}{% endif %}{% endfor %}]"
+                     "{% endfor %}"),
+    };
+    check(&walks, "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}", "[user:Hi]", NULL);
+    check(&walks,
+          "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},"
+          "{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":\"assistant\",\"content\":null}]}",
+          "[user:a\nb][assistant]", NULL);
+    const struct chat_template_sources both = {
+        .bos = STR("<s>"),
+        .eos = STR("</s>"),
+        .plain = STR("{% for m in messages %}{% if m.content is string %}{{ m.content }}"
+                     "{% else %}parts{% endif %}{% endfor %}"),
+    };
+    check(&both, "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}", "Hi", NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_chat_template__parts),
         cmocka_unit_test(test_chat_template__default_is_chatml),
         cmocka_unit_test(test_chat_template__variables),
         cmocka_unit_test(test_chat_template__raises),

@@ -72,7 +72,7 @@ static void test_messages__refuses_and_names(void **state)
          "messages[0].content[0].text"},
         {"[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"\"},"
          "{\"type\":\"image_url\",\"image_url\":{\"url\":\"x\"}}]}]",
-         "messages[0].content[1] is an image, but this model has no vision"},
+         "messages[0].content[1].type is 'image_url', only 'text' is supported"},
         {"[{\"role\":\"user\",\"content\":[{\"type\":\"input_audio\"}]}]", "no hearing"},
         {"[{\"role\":\"user\",\"content\":[{\"type\":\"smell\"}]}]", "'smell'"},
         {"[{\"role\":\"assistant\",\"tool_calls\":{}}]", "messages[0].tool_calls"},

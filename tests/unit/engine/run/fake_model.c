@@ -91,7 +91,9 @@ static void raise_to(atomic_uint *max, uint32_t v)
 
 static bool wait_step(struct model *m, const volatile bool *cancel)
 {
-    for (uint32_t us = 0; us < atomic_load(&m->step_us); us += 100) {
+    uint32_t takes_us = atomic_load(&m->step_us);
+    atomic_store(&m->now_us, takes_us);
+    for (uint32_t us = 0; us < takes_us; us += 100) {
         if (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED))
             return false;
         usleep(100);

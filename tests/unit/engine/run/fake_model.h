@@ -34,6 +34,7 @@ struct model {
 
     /* What it saw. */
     atomic_uint n_steps, n_tokens, n_canceled, max_seqs, max_tokens;
+    atomic_uint now_us; /* step_us of the step under way, or of the last one */
 };
 
 /* Fills a language model around a fake; release with fake_close(). */
