@@ -208,3 +208,23 @@ char *api_model_path(const char *model, const char *suffix)
     CLEANUP_FREE char *name = url_encode(str_from(model), "/:@");
     return xasprintf("/models/%s%s", name, suffix);
 }
+
+int api_call_json(const struct api_call *call, const char *what, struct json **ret,
+                  struct error *err)
+{
+    struct http_result res = {0};
+    int r = api_perform(call, &res, err);
+    if (r == 0 && res.status != 200) {
+        char status[64];
+        CLEANUP_JSON struct json *hold = NULL;
+        struct str text = api_error_text(&res, &hold);
+        r = error_set(err, api_status_code(res.status), "%s failed with status %s: %.*s", what,
+                      api_status_text(res.status, status), STR_ARG(text));
+    } else if (r == 0) {
+        *ret = NULL;
+        if (str_trim(buf_str(&res.body)).len > 0)
+            r = js_parse(buf_str(&res.body), "the runner's answer", ret, err);
+    }
+    http_result_release(&res);
+    return r;
+}

@@ -41,6 +41,11 @@ int api_get_json(const char *path, const char *what, struct json **ret, struct e
 int api_get_json_from(const struct daemon *d, const char *path, const char *what, struct json **ret,
                       struct error *err);
 
+/* Performs the call and parses the answer (*ret is NULL for an empty one); a status other than 200
+ * is an error: "WHAT failed with status 500 Internal Server Error: the text". */
+int api_call_json(const struct api_call *call, const char *what, struct json **ret,
+                  struct error *err);
+
 /* Body of an error answer as one trimmed line's worth of text, borrowed from res; the message of a
  * JSON error object when it is one. *hold keeps what it is borrowed from; free it with js_free. */
 struct str api_error_text(const struct http_result *res, struct json **hold);

@@ -118,3 +118,17 @@ int cli_fail_text(const char *fmt, ...)
     va_end(args);
     return cli_fail(NULL, &err);
 }
+
+int cli_confirm(const char *warning, struct error *err)
+{
+    printf("%s\nAre you sure you want to continue? [y/N] ", warning);
+    fflush(stdout);
+    char line[64];
+    if (!fgets(line, sizeof(line), stdin))
+        return error_set(err, ERR_INVALID, "nobody answers; use --force");
+    line[strcspn(line, "\n")] = '\0';
+    if (strcmp(line, "y") == 0 || strcmp(line, "Y") == 0)
+        return 1;
+    puts("Operation cancelled.");
+    return 0;
+}

@@ -28,6 +28,9 @@ bool cli_parse(const char *path, int argc, char **argv, void *values, struct opt
 /* Reports a wrong use of the command with its usage lines; returns the exit code. */
 int cli_usage(const char *path, const char *fmt, ...) ATTR_PRINTF(2, 3);
 
+/* Says what would happen and asks: 1 yes, 0 no (and says so), negative when there is nobody to ask. */
+int cli_confirm(const char *warning, struct error *err);
+
 /* Reports "WHAT: the error" and, where nothing is running, what to do. WHAT may be NULL. Returns
  * the exit code for the error. */
 int cli_fail(const char *what, const struct error *err);

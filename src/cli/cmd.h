@@ -7,6 +7,7 @@
 #include "base/opt.h"
 
 extern const struct opt configure_opts[];
+extern const struct opt adopt_opts[];
 extern const struct opt context_create_opts[];
 extern const struct opt compose_opts[];
 extern const struct opt compose_up_opts[];
@@ -34,6 +35,7 @@ int cmd_compose_metadata(int argc, char **argv);
 int cmd_compose_up(int argc, char **argv);
 int cmd_configure(int argc, char **argv);
 int cmd_configure_show(int argc, char **argv);
+int cmd_adopt(int argc, char **argv);
 int cmd_context_create(int argc, char **argv);
 int cmd_context_inspect(int argc, char **argv);
 int cmd_context_ls(int argc, char **argv);

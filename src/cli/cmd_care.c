@@ -79,19 +79,6 @@ const struct opt prune_opts[] = {
     OPT_END,
 };
 
-/* 1 yes, 0 no, negative when there is nobody to ask. */
-static int confirm(struct error *err)
-{
-    fputs("This removes interrupted downloads and files that belong to no model.\n"
-          "Are you sure you want to continue? [y/N] ",
-          stdout);
-    fflush(stdout);
-    char line[64];
-    if (!fgets(line, sizeof(line), stdin))
-        return error_set(err, ERR_INVALID, "nobody answers; use --force");
-    return (line[0] == 'y' || line[0] == 'Y') && (line[1] == '\n' || line[1] == '\0');
-}
-
 int cmd_prune(int argc, char **argv)
 {
     struct prune_options o = {0};
@@ -100,29 +87,15 @@ int cmd_prune(int argc, char **argv)
     if (!cli_parse("prune", argc, argv, &o, &args, &exit_code))
         return exit_code;
     struct error err = ERROR_INIT;
-    if (!o.force) {
-        int yes = confirm(&err);
-        if (yes < 0)
-            return cli_fail(NULL, &err);
-        if (!yes) {
-            puts("Operation cancelled.");
-            return 0;
-        }
-    }
+    int yes = o.force ? 1
+                      : cli_confirm("This removes interrupted downloads and files that belong to "
+                                    "no model.",
+                                    &err);
+    if (yes <= 0)
+        return yes < 0 ? cli_fail(NULL, &err) : 0;
     struct api_call call = {.method = "POST", .path = "/models/prune"};
-    struct http_result res = {0};
     CLEANUP_JSON struct json *answer = NULL;
-    int r = api_perform(&call, &res, &err);
-    if (r == 0 && res.status != 200) {
-        char status[64];
-        struct str text = api_error_text(&res, &answer);
-        r = error_set(&err, api_status_code(res.status), "pruning failed with status %s: %.*s",
-                      api_status_text(res.status, status), STR_ARG(text));
-    } else if (r == 0) {
-        r = js_parse(buf_str(&res.body), "the runner's answer", &answer, &err);
-    }
-    http_result_release(&res);
-    if (r < 0)
+    if (api_call_json(&call, "pruning", &answer, &err) < 0)
         return cli_fail("Failed to prune", &err);
     char size[SIZE_TEXT_MAX];
     size_text(js_get_real(answer, "space_reclaimed", 0), size);

@@ -116,19 +116,8 @@ int cmd_unload(int argc, char **argv)
 
     struct error err = ERROR_INIT;
     struct api_call call = {.path = "/engines/unload", .body = str_from(body)};
-    struct http_result res = {0};
     CLEANUP_JSON struct json *answer = NULL;
-    int r = api_perform(&call, &res, &err);
-    if (r == 0 && res.status != 200) {
-        char status[64];
-        struct str text = api_error_text(&res, &answer);
-        r = error_set(&err, api_status_code(res.status), "unloading failed with status %s: %.*s",
-                      api_status_text(res.status, status), STR_ARG(text));
-    } else if (r == 0) {
-        r = js_parse(buf_str(&res.body), "the runner's answer", &answer, &err);
-    }
-    http_result_release(&res);
-    if (r < 0)
+    if (api_call_json(&call, "unloading", &answer, &err) < 0)
         return cli_fail("Failed to unload models", &err);
 
     int64_t n = js_get_int(answer, "unloaded_runners", 0);

@@ -43,28 +43,14 @@ static void print_removed(const struct json *results)
 static int remove_model(const char *model, bool force, struct error *err)
 {
     CLEANUP_FREE char *path = api_model_path(model, force ? "?force=true" : "?force=false");
+    CLEANUP_FREE char *what = xasprintf("removing %s", model);
     struct api_call call = {.method = "DELETE", .path = path};
-    struct http_result res = {0};
-    int r = api_perform(&call, &res, err);
-    if (r < 0) {
-        http_result_release(&res);
-        return r;
-    }
     CLEANUP_JSON struct json *answer = NULL;
-    if (res.status == 200) {
-        /* An empty answer is fine: then there is nothing to tell. */
-        if (res.body.len > 0)
-            r = js_parse(buf_str(&res.body), "the runner's answer", &answer, err);
+    int r = api_call_json(&call, what, &answer, err);
+    if (r == -ERR_NOT_FOUND)
+        return error_set(err, ERR_NOT_FOUND, "no such model: %s", model);
+    if (r == 0)
         print_removed(answer);
-    } else if (res.status == 404) {
-        r = error_set(err, ERR_NOT_FOUND, "no such model: %s", model);
-    } else {
-        char status[64];
-        struct str text = api_error_text(&res, &answer);
-        r = error_set(err, api_status_code(res.status), "removing %s failed with status %s: %.*s",
-                      model, api_status_text(res.status, status), STR_ARG(text));
-    }
-    http_result_release(&res);
     return r;
 }
 
@@ -84,34 +70,12 @@ int cmd_rm(int argc, char **argv)
 
 /* ---- purge ---- */
 
-/* 1 yes, 0 no, negative when there is nobody to ask. */
-static int confirm(struct error *err)
-{
-    fputs("WARNING! This will remove the entire models directory.\n"
-          "Are you sure you want to continue? [y/N] ",
-          stdout);
-    fflush(stdout);
-    char line[64];
-    if (!fgets(line, sizeof(line), stdin))
-        return error_set(err, ERR_INVALID, "EOF");
-    return strcmp(line, "y\n") == 0 || strcmp(line, "Y\n") == 0 || strcmp(line, "y") == 0 ||
-           strcmp(line, "Y") == 0;
-}
-
 static int expect_200(const char *method, const char *path, struct str body, struct error *err)
 {
     struct api_call call = {.method = method, .path = path, .body = body};
-    struct http_result res = {0};
-    int r = api_perform(&call, &res, err);
-    if (r == 0 && res.status != 200) {
-        char status[64];
-        CLEANUP_JSON struct json *hold = NULL;
-        struct str text = api_error_text(&res, &hold);
-        r = error_set(err, api_status_code(res.status), "%s %s failed with status %s: %.*s", method,
-                      path, api_status_text(res.status, status), STR_ARG(text));
-    }
-    http_result_release(&res);
-    return r;
+    CLEANUP_JSON struct json *answer = NULL;
+    CLEANUP_FREE char *what = xasprintf("%s %s", method, path);
+    return api_call_json(&call, what, &answer, err);
 }
 
 int cmd_purge(int argc, char **argv)
@@ -122,15 +86,10 @@ int cmd_purge(int argc, char **argv)
     if (!cli_parse("purge", argc, argv, &o, &args, &exit_code))
         return exit_code;
     struct error err = ERROR_INIT;
-    if (!o.force) {
-        int yes = confirm(&err);
-        if (yes < 0)
-            return cli_fail(NULL, &err);
-        if (!yes) {
-            puts("Operation cancelled.");
-            return 0;
-        }
-    }
+    int yes =
+        o.force ? 1 : cli_confirm("WARNING! This will remove the entire models directory.", &err);
+    if (yes <= 0)
+        return yes < 0 ? cli_fail(NULL, &err) : 0;
     if (expect_200("POST", "/engines/unload", STR("{\"all\":true}"), &err) < 0)
         return cli_fail("Failed to unload models", &err);
     if (expect_200("DELETE", "/models/purge", (struct str){0}, &err) < 0)

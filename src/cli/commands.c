@@ -35,6 +35,12 @@ static const struct command compose_commands[] = {
 };
 
 static const struct command commands[] = {
+    {"adopt", .args = "[MODEL...]",
+     .summary = "Use models that other programs have on this machine",
+     .details = "Without MODEL, lists the GGUF models of Hugging Face's cache, Ollama and LM Studio.\n"
+                "Adopting one links its files into the local store; nothing is copied where the\n"
+                "file system can link.",
+     .opts = adopt_opts, .max_args = -1, .run = cmd_adopt},
     {"compose", .summary = "Speak Docker Compose's provider protocol", .opts = compose_opts,
      .max_args = -1, .hidden = true, .sub = compose_commands, .run = cmd_compose},
     {"configure", "config", "MODEL [-- RUNTIME_FLAGS...]", "Configure how a model is run",

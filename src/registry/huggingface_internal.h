@@ -41,8 +41,4 @@ struct hf_choice {
 int hf_choose(const struct hf_listing *l, const char *tag, const char *name, struct hf_choice *ret,
               struct error *err);
 
-/* The last quantisation that a path names, "Q4_K_M" or "UD-Q4_K_XL" as written there: the one in
- * the base name counts before one in a folder's name. {NULL, 0} if there is none. */
-struct str hf_quantization_of(struct str path);
-
 #endif

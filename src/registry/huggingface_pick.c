@@ -3,19 +3,14 @@
  * The choice of files from a listing, by their names alone.
  *
  * GGUF files come in groups: a file by itself, or the shards "NAME-00001-of-00003.gguf". A group
- * has a quantisation label, found by its form, so that "Q4_K" is known to be another word than the
- * start of "Q4_K_M":
- *
- *     label  = ["UD-"] (("Q" | "IQ" | "TQ") digits {"_" part} | "BF16" | "F16" | "MXFP4" …)
- *     part   = digits | K | S | M | L | XS | XXS | XL | NL | …
- *
- * with no letter or digit before and behind. A tag is compared with labels first, then without
+ * has a quantisation label (oci/quantization.h). A tag is compared with labels first, then without
  * "UD-", then as words anywhere in the path that cut no label in two ("i1-Q4_K_M", a folder's name,
  * the whole file name). The first kind of match that there is at all decides. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "oci/quantization.h"
 #include "registry/huggingface_internal.h"
 
 struct group {
@@ -71,98 +66,6 @@ static struct str folder_name(struct str path)
     return str_sub(path, 0, slash < 0 ? 0 : (size_t)slash);
 }
 
-static size_t digits_at(struct str s)
-{
-    size_t n = 0;
-    while (n < s.len && is_digit(s.ptr[n]))
-        n++;
-    return n;
-}
-
-/* Length of the word at the start of s. */
-static size_t word_at(struct str s)
-{
-    size_t n = 0;
-    while (n < s.len && is_word(s.ptr[n]))
-        n++;
-    return n;
-}
-
-static bool is_part(struct str s)
-{
-    static const char *const parts[] = {"K",  "S",   "M",  "L",  "XS", "XXS", "XXXS",
-                                        "XL", "XXL", "NL", "P",  "KS", "KL",  "KT",
-                                        "KV", "KSS", "R4", "R8", "MOE"};
-    if (digits_at(s) == s.len)
-        return s.len > 0 && s.len <= 2;
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-        if (str_eq_nocase(s, str_from(parts[i])))
-            return true;
-    }
-    return false;
-}
-
-/* The first word of a label. */
-static bool is_label_word(struct str s)
-{
-    static const char *const whole[] = {"BF16",  "F16", "F32",   "F64",  "FP16", "FP32", "MXFP4",
-                                        "NVFP4", "FP8", "MXFP6", "INT8", "INT4", "F8",   "MXFP8"};
-    for (size_t i = 0; i < ARRAY_LEN(whole); i++) {
-        if (str_eq_nocase(s, str_from(whole[i])))
-            return true;
-    }
-    if (starts_nocase(s, STR("IQ")) || starts_nocase(s, STR("TQ")))
-        s = str_sub(s, 1, SIZE_MAX);
-    return s.len >= 2 && s.len <= 3 && upper(*s.ptr) == 'Q' &&
-           digits_at(str_sub(s, 1, SIZE_MAX)) == s.len - 1;
-}
-
-/* The next label at or behind *at, which moves behind it. */
-static bool next_label(struct str s, size_t *at, struct str *ret)
-{
-    while (*at < s.len) {
-        struct str rest = str_sub(s, *at, SIZE_MAX);
-        size_t n = word_at(rest);
-        if (n == 0) {
-            ++*at;
-            continue;
-        }
-        if (!is_label_word(str_sub(rest, 0, n))) {
-            *at += n;
-            continue;
-        }
-        while (n < rest.len && rest.ptr[n] == '_') {
-            size_t more = word_at(str_sub(rest, n + 1, SIZE_MAX));
-            if (!is_part(str_sub(rest, n + 1, more)))
-                break;
-            n += 1 + more;
-        }
-        size_t from = *at;
-        if (from >= 3 && str_eq_nocase(str_sub(s, from - 3, 3), STR("UD-")) &&
-            (from == 3 || !is_word(s.ptr[from - 4])))
-            from -= 3;
-        *at += n;
-        *ret = str_sub(s, from, *at - from);
-        return true;
-    }
-    return false;
-}
-
-static struct str last_label(struct str s)
-{
-    struct str label = {NULL, 0}, next;
-    size_t at = 0;
-    while (next_label(s, &at, &next))
-        label = next;
-    return label;
-}
-
-struct str hf_quantization_of(struct str path)
-{
-    struct str label = last_label(base_name(path));
-    return label.ptr ? label : last_label(folder_name(path));
-}
-
 static struct str without_ud(struct str label)
 {
     return starts_nocase(label, STR("UD-")) ? str_sub(label, 3, SIZE_MAX) : label;
@@ -173,7 +76,7 @@ static bool cuts_label(struct str s, size_t from, size_t to)
 {
     size_t at = 0;
     struct str label;
-    while (next_label(s, &at, &label)) {
+    while (oci_quantization_next(s, &at, &label)) {
         struct str bare = without_ud(label); /* "UD" may be left out */
         size_t begin = (size_t)(bare.ptr - s.ptr), end = begin + bare.len;
         if (from < end && to > begin && (from > begin || to < end))
@@ -225,7 +128,7 @@ static int by_group(const void *pa, const void *pb)
 /* Statistics that quantisers leave beside the weights. */
 static bool is_imatrix(struct str path)
 {
-    return has_words(base_name(path), STR("imatrix")) && !last_label(base_name(path)).ptr;
+    return has_words(base_name(path), STR("imatrix")) && !oci_quantization_of(base_name(path)).ptr;
 }
 
 /* The weight files of one kind, sorted so that shards follow each other. */
@@ -257,7 +160,7 @@ static size_t make_groups(const struct weight *weights, size_t n, struct group *
             continue;
         }
         ret[n_groups++] = (struct group){.stem = w->stem,
-                                         .label = hf_quantization_of(w->stem),
+                                         .label = oci_quantization_of(w->stem),
                                          .first = i,
                                          .n = 1,
                                          .shards = w->shards};
@@ -424,7 +327,7 @@ static int closeness(struct str path, struct str folder)
 static int precision_rank(struct str path)
 {
     static const char *const order[] = {"F16", "FP16", "BF16", "F32", "FP32", "Q8_0"};
-    struct str label = hf_quantization_of(path);
+    struct str label = oci_quantization_of(path);
     for (size_t i = 0; i < ARRAY_LEN(order); i++) {
         if (label.ptr && str_eq_nocase(label, str_from(order[i])))
             return (int)i;

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "fake.h"
+#include "oci/quantization.h"
 #include "registry/huggingface.h"
 #include "registry/huggingface_internal.h"
 
@@ -38,7 +39,7 @@ static void test_quantization__of_a_path(void **state)
         {"", NULL},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct str got = hf_quantization_of(str_from(cases[i].path));
+        struct str got = oci_quantization_of(str_from(cases[i].path));
         if (cases[i].label)
             assert_str(got, cases[i].label);
         else
