@@ -46,6 +46,7 @@ static const struct flag_map {
     {"-n", "--predict"},
     {"--predict", "--predict"},
     {"--n-predict", "--predict"},
+    {"--pooling", "--pooling"},
 };
 
 static const char *our_name(struct str flag)

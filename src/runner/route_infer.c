@@ -15,7 +15,7 @@ static bool wants_preload_only(const struct http_request *r)
     return value && (strcasecmp(value, "true") == 0 || strcmp(value, "1") == 0);
 }
 
-/* The engine's path: from the first "/v1/", else "/rerank" or "/score". */
+/* The engine's path: from the first "/v1/", else the last part: "/rerank", "/score", … */
 static const char *engine_path(const char *path)
 {
     const char *v1 = strstr(path, "/v1/");

@@ -4,8 +4,8 @@
  * part of the path, and one {name}, which stands for one or more. The first row that fits counts.
  *
  * Before the table is asked, the path is brought to one form: "/exp/vDD4.40", under which Docker
- * Desktop shows the same tree, is taken off, and the aliases "/v1/…", "/rerank" and "/score" get
- * "/engines" in front. */
+ * Desktop shows the same tree, is taken off, and the aliases "/v1/…", "/rerank", "/score" and those
+ * of llama-server's own routes get "/engines" in front. */
 #include "runner/routes.h"
 
 #include <stdlib.h>
@@ -38,8 +38,13 @@ static const struct route {
     INFER("/v1/messages/count_tokens", MODE_COMPLETION),
     INFER("/v1/embeddings", MODE_EMBEDDING),
     INFER("/v1/rerank", MODE_RERANKING),
+    INFER("/v1/score", MODE_RERANKING), /* before "/score": "v1" is no backend */
     INFER("/rerank", MODE_RERANKING),
     INFER("/score", MODE_RERANKING),
+    INFER("/infill", MODE_COMPLETION),
+    INFER("/tokenize", MODE_COMPLETION),
+    INFER("/detokenize", MODE_COMPLETION),
+    INFER("/apply-template", MODE_COMPLETION),
     INFER("/v1/images/generations", MODE_IMAGE),
 #undef INFER
     {"GET", "/engines/v1/models", route_openai_list, 0, 0},
@@ -119,7 +124,12 @@ static char *canonical_path(const char *path)
         path += strlen(DESKTOP_PREFIX);
     if (*path == '\0')
         path = "/";
-    if (is_below(path, "/v1") || strcmp(path, "/rerank") == 0 || strcmp(path, "/score") == 0)
+    static const char *const aliases[] = {"/rerank",     "/score",         "/infill", "/tokenize",
+                                          "/detokenize", "/apply-template"};
+    bool alias = is_below(path, "/v1");
+    for (size_t i = 0; i < ARRAY_LEN(aliases) && !alias; i++)
+        alias = strcmp(path, aliases[i]) == 0;
+    if (alias)
         return xasprintf("/engines%s", path);
     return xstrdup(path);
 }

@@ -311,11 +311,12 @@ class EngineApi(unittest.TestCase):
     def test_what_is_not_supported_is_said(self):
         user = [{"role": "user", "content": "x"}]
         for path, body, name in [
-            ("/v1/embeddings", {"input": "x"}, "embeddings"),
+            ("/v1/rerank", {"query": "x", "documents": ["y"]}, "cannot rank"),
             ("/v1/chat/completions", {"messages": user, "response_format": {"type": "json_object"}}, "json_object"),
             ("/v1/chat/completions", {"messages": user, "grammar": "root ::= x"}, "grammar"),
             ("/v1/chat/completions", {"messages": user, "tool_choice": "required"}, "tool_choice"),
-            ("/v1/completions", {"prompt": "x", "suffix": "y"}, "suffix"),
+            ("/v1/completions", {"prompt": "x", "suffix": "y"}, "no token for the prefix"),
+            ("/infill", {"input_prefix": "x", "input_suffix": "y"}, "no token for the prefix"),
             ("/v1/completions", {"prompt": "x", "echo": True, "logprobs": 1}, "echo"),
         ]:
             status, answer = self.engine.post(path, body)

@@ -56,6 +56,29 @@ void api_respond_error(struct http_request *req, const struct error *err)
     respond_error(req, errc_http_status(err->code), errc_openai_type(err->code), err->msg);
 }
 
+void api_respond_overflow(struct http_request *req, size_t n_prompt, uint32_t n_ctx)
+{
+    struct error err;
+    error_set(&err, ERR_INVALID,
+              "request (%zu tokens) exceeds the available context size (%u tokens), try "
+              "increasing it",
+              n_prompt, n_ctx);
+    CLEANUP_JSON struct json *o = api_error_json(400, "exceed_context_size_error", err.msg);
+    js_set_int(js_get(o, "error"), "n_prompt_tokens", (int64_t)n_prompt);
+    js_set_int(js_get(o, "error"), "n_ctx", n_ctx);
+    http_respond_json(req, 400, o);
+}
+
+int api_check_generates(const struct service *s, struct error *err)
+{
+    if (model_generates(s->lm->model))
+        return 0;
+    return error_set(err, ERR_INVALID,
+                     "this model %s and generates no text; use %s",
+                     s->pooling == POOLING_RANK ? "ranks documents" : "makes embeddings",
+                     s->pooling == POOLING_RANK ? "/v1/rerank" : "/v1/embeddings");
+}
+
 int api_engine_error_status(const struct error *err)
 {
     /* A damaged model is not the client's fault, whatever the kind means elsewhere. */
@@ -85,16 +108,6 @@ int api_read_body(struct http_request *req, struct json **ret)
 
 /* ---- routes ---- */
 
-/* Known to clients of llama-server, not to this engine yet. */
-static void route_not_supported(struct http_request *req, const struct service *s)
-{
-    (void)s;
-    struct error err;
-    error_set(&err, ERR_UNSUPPORTED, "'%s' is not supported by this engine",
-              http_request_path(req));
-    api_respond_error(req, &err);
-}
-
 static const struct route {
     const char *method, *path;
     void (*handle)(struct http_request *req, const struct service *s);
@@ -108,8 +121,13 @@ static const struct route {
     {"POST", "/tokenize", route_tokenize},
     {"POST", "/detokenize", route_detokenize},
     {"POST", "/apply-template", route_apply_template},
-    {"POST", "/v1/embeddings", route_not_supported},
-    {"POST", "/v1/rerank", route_not_supported},
+    {"POST", "/infill", route_infill},
+    {"POST", "/v1/embeddings", route_embeddings},
+    {"POST", "/embeddings", route_embeddings},
+    {"POST", "/v1/rerank", route_rerank},
+    {"POST", "/rerank", route_rerank},
+    {"POST", "/score", route_score},
+    {"POST", "/v1/score", route_score},
 };
 
 static bool method_fits(const char *asked, const char *has)

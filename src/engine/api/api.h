@@ -4,7 +4,8 @@
  *
  *     GET  /health                 200 {"status":"ok"}, 503 while the model is loading
  *     GET  /v1/models, /props, /slots, /metrics
- *     POST /v1/chat/completions, /v1/completions
+ *     POST /v1/chat/completions, /v1/completions, /infill
+ *     POST /v1/embeddings, /v1/rerank, /score
  *     POST /tokenize, /detokenize, /apply-template
  *
  * The server listens before the model is there, so that whoever started the engine can ask how far
@@ -26,6 +27,7 @@
 #include "engine/api/chat_template.h"
 #include "engine/api/params.h"
 #include "engine/run/batcher.h"
+#include "engine/run/embedding.h"
 #include "engine/run/lm.h"
 #include "engine/vision/vision.h"
 #include "http/server.h"
@@ -37,6 +39,8 @@ struct service {
     const struct chat_template *chat_template;
     struct vision *vision; /* NULL = the model does not see */
     const char *why_blind; /* then: why not, although it has a projector; or NULL */
+    enum pooling pooling;  /* of embeddings; POOLING_RANK: it ranks */
+    enum kv_type kv_type;
     const char *alias;     /* the model's name in answers */
     int64_t loaded_at;     /* seconds since 1970 */
     struct params_defaults defaults;

@@ -49,15 +49,7 @@ static bool refuse_overflow(struct http_request *req, const struct service *s,
     for (uint32_t i = 0; i < p->n; i++) {
         if (p->items[i].n <= n_ctx)
             continue;
-        struct error err;
-        error_set(&err, ERR_INVALID,
-                  "request (%zu tokens) exceeds the available context size (%u tokens), try "
-                  "increasing it",
-                  p->items[i].n, n_ctx);
-        CLEANUP_JSON struct json *o = api_error_json(400, "exceed_context_size_error", err.msg);
-        js_set_int(js_get(o, "error"), "n_prompt_tokens", (int64_t)p->items[i].n);
-        js_set_int(js_get(o, "error"), "n_ctx", n_ctx);
-        http_respond_json(req, 400, o);
+        api_respond_overflow(req, p->items[i].n, n_ctx);
         return true;
     }
     return false;
@@ -226,7 +218,9 @@ static void complete(struct http_request *req, const struct service *s, bool cha
     if (api_read_body(req, &j.body) < 0)
         return;
     struct error err = ERROR_INIT;
-    int r = params_parse(j.body, chat ? PARAMS_CHAT : PARAMS_TEXT, &s->defaults, &j.params, &err);
+    int r = api_check_generates(s, &err);
+    if (r == 0)
+        r = params_parse(j.body, chat ? PARAMS_CHAT : PARAMS_TEXT, &s->defaults, &j.params, &err);
     if (r == 0)
         r = chat ? prompts_from_chat(j.body, s->lm, s->chat_template, s->vision, s->why_blind,
                                      &j.prompts, &err)

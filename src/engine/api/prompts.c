@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "engine/api/fim.h"
 
 static void prompts_init(struct prompts *p, uint32_t n)
 {
@@ -172,6 +173,19 @@ static int add_ids(const struct json *ids, const struct lm *lm, struct token_lis
     return 0;
 }
 
+/* A prompt with a suffix: what belongs between them is wanted. */
+static int add_gap(const struct json *v, struct str suffix, const struct lm *lm, uint32_t at,
+                   bool echo, struct prompts *p, struct error *err)
+{
+    if (!js_is(v, JS_STRING))
+        return error_set(err, ERR_INVALID, "with 'suffix' a prompt must be a text, not %s",
+                         js_type_name(v));
+    if (echo)
+        buf_append(&p->texts[at], js_to_str(v));
+    const struct fim gap = {.prefix = js_to_str(v), .suffix = suffix};
+    return fim_tokens(lm, &gap, &p->lists[at], err);
+}
+
 /* One prompt: a string or an array of ids. */
 static int add_prompt(const struct json *v, const struct lm *lm, uint32_t at, bool echo,
                       struct prompts *p, struct error *err)
@@ -198,11 +212,13 @@ int prompts_from_text(const struct json *body, const struct lm *lm, struct promp
     int r = js_want_bool(body, "echo", &echo, err);
     if (r < 0)
         return r;
-    const struct json *v = js_get(body, "prompt"), *suffix = js_get(body, "suffix");
+    struct str suffix = {0};
+    r = js_want_str(body, "suffix", &suffix, err);
+    if (r < 0)
+        return r;
+    const struct json *v = js_get(body, "prompt");
     if (js_is(v, JS_NULL))
         return error_set(err, ERR_INVALID, "'prompt' is missing");
-    if (!js_is(suffix, JS_NULL) && !(js_is(suffix, JS_STRING) && js_to_str(suffix).len == 0))
-        return error_set(err, ERR_UNSUPPORTED, "'suffix' is not supported by this engine");
     if (echo && !js_is(js_get(body, "logprobs"), JS_NULL))
         return error_set(err, ERR_UNSUPPORTED,
                          "'echo' together with 'logprobs' is not supported by this engine");
@@ -216,7 +232,8 @@ int prompts_from_text(const struct json *body, const struct lm *lm, struct promp
                          PROMPTS_MAX);
     prompts_init(ret, (uint32_t)n);
     for (size_t i = 0; i < n && r == 0; i++)
-        r = add_prompt(many ? js_at(v, i) : v, lm, (uint32_t)i, echo, ret, err);
+        r = suffix.len > 0 ? add_gap(many ? js_at(v, i) : v, suffix, lm, (uint32_t)i, echo, ret, err)
+                           : add_prompt(many ? js_at(v, i) : v, lm, (uint32_t)i, echo, ret, err);
     if (r == 0)
         r = prompts_finish(ret, echo, err);
     return r;

@@ -44,7 +44,7 @@ int prompts_encode(struct prompts *p, struct vision *v, const volatile bool *can
                    struct error *err);
 
 /* `prompt`: a string, an array of token ids, or an array of such. With `echo` their texts are kept.
- * `suffix` is refused. */
+ * With `suffix` each prompt is a text and what belongs between the two is wanted (fim.h). */
 int prompts_from_text(const struct json *body, const struct lm *lm, struct prompts *ret,
                       struct error *err);
 

@@ -9,6 +9,10 @@
 
 void route_chat_completions(struct http_request *req, const struct service *s);
 void route_completions(struct http_request *req, const struct service *s);
+void route_infill(struct http_request *req, const struct service *s);
+void route_embeddings(struct http_request *req, const struct service *s);
+void route_rerank(struct http_request *req, const struct service *s);
+void route_score(struct http_request *req, const struct service *s);
 void route_models(struct http_request *req, const struct service *s);
 void route_props(struct http_request *req, const struct service *s);
 void route_slots(struct http_request *req, const struct service *s);
@@ -25,6 +29,10 @@ int api_read_body(struct http_request *req, struct json **ret);
 /* {"error":{"code","message","type"}} */
 struct json *api_error_json(int status, const char *type, const char *message);
 void api_respond_error(struct http_request *req, const struct error *err);
+/* A prompt that does not fit the context: 400 with both numbers, as llama-server says it. */
+void api_respond_overflow(struct http_request *req, size_t n_prompt, uint32_t n_ctx);
+/* ERR_INVALID for a model that makes embeddings only. */
+int api_check_generates(const struct service *s, struct error *err);
 /* The status for an error of the engine itself rather than of the request. */
 int api_engine_error_status(const struct error *err);
 

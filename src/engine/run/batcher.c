@@ -43,6 +43,16 @@ struct slot {
     struct cache_seq cache;
 };
 
+/* Work of a handler thread, which waits for it; stands on that thread's stack. */
+struct call {
+    batcher_call_fn fn;
+    void *ctx;
+    struct error *err;
+    int result;
+    bool done; /* guarded by: the batcher's lock */
+    struct call *next;
+};
+
 struct batcher {
     struct lm *lm;
     uint32_t ctx_size, n_parallel, step_tokens, queue_max;
@@ -71,6 +81,9 @@ struct batcher {
     struct generation *submitted, **submitted_end; /* guarded by: lock */
     uint32_t n_queued;                             /* guarded by: lock; submitted or waiting */
     uint64_t n_numbers;                            /* guarded by: lock */
+    struct call *calls, **calls_end; /* guarded by: lock */
+    uint32_t n_calls;                /* guarded by: lock */
+    pthread_cond_t called;           /* a call is done */
     struct generation *step_owner; /* guarded by: lock; the step is all this request's */
     bool step_cancel;              /* set under the lock, read by the backend */
     struct slot_info *infos;       /* [n_parallel] guarded by: lock */
@@ -143,6 +156,27 @@ void generation_free(struct generation *g)
         return;
     generation_cancel(g); /* nothing happens if it has ended */
     generation_unref(g);
+}
+
+int batcher_call(struct batcher *b, batcher_call_fn fn, void *ctx, struct error *err)
+{
+    struct call c = {.fn = fn, .ctx = ctx, .err = err};
+    pthread_mutex_lock(&b->lock);
+    if (b->stop) {
+        c.result = error_set(err, ERR_UNAVAILABLE, "the engine is shutting down");
+    } else if (b->n_calls >= b->queue_max) {
+        c.result = error_set(err, ERR_BUSY, "%u requests are waiting already, try again later",
+                             b->n_calls);
+    } else {
+        *b->calls_end = &c;
+        b->calls_end = &c.next;
+        b->n_calls++;
+        pthread_cond_signal(&b->work);
+        while (!c.done)
+            pthread_cond_wait(&b->called, &b->lock);
+    }
+    pthread_mutex_unlock(&b->lock);
+    return c.result;
 }
 
 void batcher_inspect(struct batcher *b, struct slot_info *slots, struct batcher_stats *ret)
@@ -643,7 +677,7 @@ static bool take_work(struct batcher *b)
 {
     bool idle = !b->waiting && !any_busy(b);
     pthread_mutex_lock(&b->lock);
-    while (idle && !b->submitted && !b->stop)
+    while (idle && !b->submitted && !b->calls && !b->stop)
         pthread_cond_wait(&b->work, &b->lock);
     if (b->submitted) {
         *b->waiting_end = b->submitted;
@@ -656,9 +690,34 @@ static bool take_work(struct batcher *b)
     return !stop;
 }
 
+/* The oldest call; `end`: there is no time for it any more. False if there is none. */
+static bool run_call(struct batcher *b, bool end)
+{
+    pthread_mutex_lock(&b->lock);
+    struct call *c = b->calls;
+    if (c) {
+        b->calls = c->next;
+        if (!b->calls)
+            b->calls_end = &b->calls;
+        b->n_calls--;
+    }
+    pthread_mutex_unlock(&b->lock);
+    if (!c)
+        return false;
+    c->result = end ? error_set(c->err, ERR_UNAVAILABLE, "the engine is shutting down")
+                    : c->fn(c->ctx, c->err);
+    pthread_mutex_lock(&b->lock);
+    c->done = true;
+    pthread_cond_broadcast(&b->called);
+    pthread_mutex_unlock(&b->lock);
+    return true;
+}
+
 static void end_all(struct batcher *b)
 {
     struct error err = {.code = ERR_UNAVAILABLE, .msg = "the engine is shutting down"};
+    while (run_call(b, true))
+        ;
     for (uint32_t i = 0; i < b->n_parallel; i++)
         if (b->slots[i].g)
             fail_request(b, b->slots[i].g, &err);
@@ -674,6 +733,7 @@ static void *batcher_main(void *arg)
     struct batcher *b = arg;
     while (take_work(b)) {
         struct step step;
+        run_call(b, false);
         drop_ended(b);
         if (admit(b))
             publish(b, NULL);
@@ -738,8 +798,10 @@ int batcher_create(struct lm *lm, const struct batcher_options *o, struct batche
     b->queue_max = o->queue_max ? o->queue_max : QUEUE_MAX;
     b->waiting_end = &b->waiting;
     b->submitted_end = &b->submitted;
+    b->calls_end = &b->calls;
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->work, NULL);
+    pthread_cond_init(&b->called, NULL);
     int r = batcher_allocate(b, o, err);
     if (r == 0) {
         publish(b, NULL);
@@ -785,5 +847,6 @@ void batcher_free(struct batcher *b)
     free(b->logits);
     pthread_mutex_destroy(&b->lock);
     pthread_cond_destroy(&b->work);
+    pthread_cond_destroy(&b->called);
     free(b);
 }

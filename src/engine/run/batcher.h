@@ -161,6 +161,15 @@ void generation_cancel(struct generation *g);
 /* Cancels what still runs and lets go. NULL is fine. */
 void generation_free(struct generation *g);
 
+/* ---- the model between two steps ---- */
+
+typedef int (*batcher_call_fn)(void *ctx, struct error *err);
+
+/* Runs fn(ctx) on the batcher's thread, which owns the model, between two of its steps, waits for
+ * it, and returns what it returned: for work that is no generation. A call should take no longer
+ * than a step. ERR_BUSY when the queue is full, ERR_UNAVAILABLE when the batcher is ending. */
+int batcher_call(struct batcher *b, batcher_call_fn fn, void *ctx, struct error *err);
+
 /* ---- what is going on ---- */
 
 struct slot_info {

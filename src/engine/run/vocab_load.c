@@ -104,6 +104,7 @@ static int load_switches(const struct gguf *g, struct vocab_source *src, struct 
     } switches[] = {
         {KEY("add_bos_token"), &src->add_bos},
         {KEY("add_eos_token"), &src->add_eos},
+        {KEY("add_sep_token"), &src->add_sep},
         {KEY("add_space_prefix"), &src->add_space_prefix},
         {KEY("remove_extra_whitespaces"), &src->remove_extra_whitespaces},
         {KEY("normalizer.lowercase"), &src->lowercase},

@@ -22,6 +22,7 @@ enum pretokenizer_flags {
     PRE_NO_MERGES = 32,    /* the vocabulary may come without merges */
     PRE_NEWLINE_WORDS = 64, /* a word of newlines that is a token becomes that token */
     PRE_ALWAYS_BOS = 128,  /* BOS goes in front even when the file says no */
+    PRE_ADD_SEP = 512,     /* a separator stands between two texts */
     PRE_KEEP_CASE = 256,   /* capitals stay unless the file says otherwise ("whitespace" only) */
 };
 

@@ -257,7 +257,8 @@ static const struct pretokenizer_rule rules[] = {
     {"minicpm5", minicpm5_steps, PRE_IGNORE_MERGES},
     {"dbrx smaug-bpe glm4 chatglm-bpe", llama3_steps, 0},
     {"jais-2", jais2_steps, 0},
-    {"gpt-2 phi-2 jina-es jina-de jina-v1-en jina-v2-es jina-v2-de jina-v2-code roberta-bpe "
+    {"jina-v1-en jina-v2-code roberta-bpe", gpt2_steps, PRE_ADD_SEP},
+    {"gpt-2 phi-2 jina-es jina-de jina-v2-es jina-v2-de "
      "gigachat a.x-4.0 mellum modern-bert exaone4 mpt olmo jais",
      gpt2_steps, 0},
     {"trillion granite-docling", gpt2_steps, PRE_KEEP_SPACES},

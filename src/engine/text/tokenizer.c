@@ -276,6 +276,21 @@ int32_t tokenizer_eot(const struct tokenizer *t)
     return t->eot;
 }
 
+int32_t tokenizer_sep(const struct tokenizer *t)
+{
+    return t->sep;
+}
+
+bool tokenizer_adds_sep(const struct tokenizer *t)
+{
+    return t->add_sep && t->sep >= 0;
+}
+
+int32_t tokenizer_fim(const struct tokenizer *t, enum fim_token which)
+{
+    return t->fim[which];
+}
+
 bool tokenizer_adds_bos(const struct tokenizer *t)
 {
     return t->add_bos && t->bos >= 0;

@@ -52,7 +52,7 @@ struct vocab_source {
     const struct str *merges; /* "left right", in order of rank; NULL = the key is absent */
     int64_t bos, eos, eot, eom, unk, sep, pad, cls, mask;
     int64_t fim_pre, fim_suf, fim_mid, fim_pad, fim_rep, fim_sep;
-    int add_bos, add_eos, add_space_prefix; /* -1 = absent: the model type's default */
+    int add_bos, add_eos, add_sep, add_space_prefix; /* -1 = absent: the model type's default */
     int remove_extra_whitespaces;
     int lowercase, strip_accents; /* tokenizer.ggml.normalizer.*, for "bert" */
     struct str charsmap; /* the bytes of precompiled_charsmap, for "t5"; empty = none */
@@ -61,7 +61,7 @@ struct vocab_source {
     ((struct vocab_source){.bos = -1, .eos = -1, .eot = -1, .eom = -1, .unk = -1,         \
                            .sep = -1, .pad = -1, .cls = -1, .mask = -1, .fim_pre = -1,    \
                            .fim_suf = -1, .fim_mid = -1, .fim_pad = -1, .fim_rep = -1,    \
-                           .fim_sep = -1, .add_bos = -1, .add_eos = -1,                   \
+                           .fim_sep = -1, .add_bos = -1, .add_eos = -1, .add_sep = -1,    \
                            .add_space_prefix = -1, .remove_extra_whitespaces = -1,        \
                            .lowercase = -1, .strip_accents = -1})
 
@@ -136,10 +136,15 @@ enum token_type tokenizer_token_type(const struct tokenizer *t, int32_t id);
 int32_t tokenizer_bos(const struct tokenizer *t); /* -1 = none */
 int32_t tokenizer_eos(const struct tokenizer *t);
 int32_t tokenizer_eot(const struct tokenizer *t); /* end of a turn */
+int32_t tokenizer_sep(const struct tokenizer *t); /* between two texts */
+bool tokenizer_adds_sep(const struct tokenizer *t);
 bool tokenizer_adds_bos(const struct tokenizer *t);
 bool tokenizer_adds_eos(const struct tokenizer *t);
 /* End of generation: EOS, EOT, EOM and the tokens whose text is known to end a turn. */
 bool tokenizer_is_eog(const struct tokenizer *t, int32_t id);
+/* Tokens for filling in the middle; -1 = the vocabulary has none. */
+enum fim_token { FIM_PRE, FIM_SUF, FIM_MID, FIM_REP, FIM_SEP, FIM_COUNT };
+int32_t tokenizer_fim(const struct tokenizer *t, enum fim_token which);
 int32_t tokenizer_find(const struct tokenizer *t, struct str text); /* its id, or -1 */
 
 #endif

@@ -163,10 +163,12 @@ static void flag_defaults(struct tokenizer *t, const struct vocab_source *src)
         t->add_bos = t->pre_flags & PRE_ADD_BOS;
         t->escape_spaces = t->pre_flags & PRE_ESCAPE_SPACES;
         t->clean_spaces = !(t->pre_flags & PRE_KEEP_SPACES);
+        t->add_sep = t->pre_flags & PRE_ADD_SEP;
         break;
     case VOCAB_WPM:
         bos = 101, unk = 100, sep = 102;
         t->add_bos = true;
+        t->add_sep = true;
         t->escape_spaces = true;
         t->clean_spaces = true;
         break;
@@ -186,6 +188,8 @@ static void flag_defaults(struct tokenizer *t, const struct vocab_source *src)
         t->add_bos = src->add_bos > 0;
     if (src->add_eos >= 0)
         t->add_eos = src->add_eos > 0;
+    if (src->add_sep >= 0)
+        t->add_sep = src->add_sep > 0;
     if (src->add_space_prefix >= 0)
         t->add_space_prefix = src->add_space_prefix > 0;
     if (t->kind == VOCAB_RWKV || t->kind == VOCAB_PLAMO2) /* nothing is ever added to a text */
@@ -222,12 +226,14 @@ static void specials_find(struct tokenizer *t, const struct vocab_source *src)
 {
     t->eot = id_or_text(t, src->eot, eot_texts);
     t->eom = id_or_text(t, src->eom, eom_texts);
-    id_or_text(t, src->fim_pre, fim_pre_texts);
-    id_or_text(t, src->fim_suf, fim_suf_texts);
-    id_or_text(t, src->fim_mid, fim_mid_texts);
+    t->fim[FIM_PRE] = id_or_text(t, src->fim_pre, fim_pre_texts);
+    t->fim[FIM_SUF] = id_or_text(t, src->fim_suf, fim_suf_texts);
+    t->fim[FIM_MID] = id_or_text(t, src->fim_mid, fim_mid_texts);
     eog_add(t, id_or_text(t, src->fim_pad, fim_pad_texts));
-    eog_add(t, id_or_text(t, src->fim_rep, fim_rep_texts));
-    eog_add(t, id_or_text(t, src->fim_sep, fim_sep_texts));
+    t->fim[FIM_REP] = id_or_text(t, src->fim_rep, fim_rep_texts);
+    t->fim[FIM_SEP] = id_or_text(t, src->fim_sep, fim_sep_texts);
+    eog_add(t, t->fim[FIM_REP]);
+    eog_add(t, t->fim[FIM_SEP]);
     for (size_t i = 0; i < ARRAY_LEN(eog_texts); i++) {
         int32_t id = find_c(t, eog_texts[i]);
         if (id >= 0)

@@ -62,7 +62,8 @@ struct tokenizer {
     struct special special;
 
     int32_t bos, eos, eot, eom, unk, sep; /* -1 = none */
-    bool add_bos, add_eos;
+    bool add_bos, add_eos, add_sep;
+    int32_t fim[FIM_COUNT];
     bool add_space_prefix;
     bool escape_spaces; /* a space in the text is U+2581 in the tokens */
     bool clean_spaces;  /* decoding tidies spaces before punctuation */

@@ -29,7 +29,7 @@
 enum { STOP_SECONDS = 5, DEFAULT_PARALLEL = 4 };
 
 struct serve_options {
-    const char *model, *socket, *host, *template_file, *cache_type, *alias, *mmproj;
+    const char *model, *socket, *host, *template_file, *cache_type, *alias, *mmproj, *pooling;
     int64_t port, ctx_size, n_parallel, threads, lifeline_fd;
     bool no_sandbox;
     struct params_defaults defaults;
@@ -59,6 +59,9 @@ const struct opt verb_serve_opts[] = {
      "chat template to use in place of the model's"},
     {"cache-type", 0, OPT_STRING, offsetof(struct serve_options, cache_type), "TYPE",
      "type of the KV cache: f16, the default, or f32"},
+    {"pooling", 0, OPT_STRING, offsetof(struct serve_options, pooling), "KIND",
+     "how a text's vectors become one embedding: mean, cls, last or rank; the default is the "
+     "model's"},
     {"alias", 'a', OPT_STRING, offsetof(struct serve_options, alias), "NAME",
      "the model's name in answers (default: the one in the file)"},
     {"lifeline-fd", 0, OPT_INT, offsetof(struct serve_options, lifeline_fd), "FD",
@@ -223,6 +226,7 @@ struct loaded {
     struct batcher *batcher;
     struct vision *vision;
     struct error why_blind; /* a projector of a kind that is not supported */
+    enum pooling pooling;
 };
 
 static void loaded_release(struct loaded *l)
@@ -231,6 +235,22 @@ static void loaded_release(struct loaded *l)
     vision_close(l->vision);
     chat_template_free(l->chat_template);
     lm_close(l->lm);
+}
+
+static int choose_pooling(const struct serve_options *o, struct loaded *l, struct error *err)
+{
+    l->pooling = lm_default_pooling(l->lm);
+    int r = o->pooling ? pooling_parse(str_from(o->pooling), &l->pooling, err) : 0;
+    if (r == 0 && o->pooling && l->pooling == POOLING_RANK && !lm_can_rank(l->lm))
+        r = error_set(err, ERR_INVALID,
+                      "--pooling rank: this model has no head for ranking (a tensor 'cls' or "
+                      "'cls.output')");
+    if (l->pooling == POOLING_RANK && !lm_can_rank(l->lm)) {
+        log_warn("the model says that it ranks, but has no head for that; its texts are embedded "
+                 "by their first token");
+        l->pooling = POOLING_CLS;
+    }
+    return r;
 }
 
 static int load_template(const struct serve_options *o, struct loaded *l, struct error *err)
@@ -282,6 +302,8 @@ static int load(const struct serve_options *o, enum kv_type kv_type, struct load
     struct lm_options lo = {.n_threads = (uint32_t)MAX(o->threads, 0)};
     int r = lm_open(o->model, &lo, &l->lm, err);
     if (r == 0)
+        r = choose_pooling(o, l, err);
+    if (r == 0)
         r = load_template(o, l, err);
     if (r == 0)
         r = load_vision(o, l, err);
@@ -331,6 +353,8 @@ static int serve(const struct serve_options *o, enum kv_type kv_type, struct err
                             .vision = l.vision,
                             .why_blind = l.why_blind.code ? l.why_blind.msg : NULL,
                             .alias = o->alias ? o->alias : l.lm->name,
+                            .pooling = l.pooling,
+                            .kv_type = kv_type,
                             .loaded_at = clock_wall_s(),
                             .defaults = o->defaults};
         atomic_store(&w.serving, true);

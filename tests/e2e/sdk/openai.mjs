@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // OpenAI's own client against the runner: what existing programs do must work unchanged.
-//   BASE_URL=http://127.0.0.1:PORT/engines/v1 MODEL=demo node --test openai.mjs
+//   BASE_URL=http://127.0.0.1:PORT/engines/v1 MODEL=demo ENCODER=encoder node --test openai.mjs
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import OpenAI from 'openai';
@@ -61,6 +61,26 @@ test('max_tokens, stop, n, logprobs', async () => {
 test('completions', async () => {
   const answer = await client.completions.create({ model, prompt: 'Who are you?', temperature: 0, max_tokens: 200 });
   assert.match(answer.choices[0].text, /demo model/);
+});
+
+test('embeddings', async () => {
+  const input = ['hello world', 'the cat sat on the mat'];
+  const answer = await client.embeddings.create({ model: process.env.ENCODER, input }); // base64 underneath
+  const floats = await client.embeddings.create({ model: process.env.ENCODER, input, encoding_format: 'float' });
+  assert.equal(answer.data.length, 2);
+  assert.deepEqual(answer.data.map((d) => d.index), [0, 1]);
+  for (const [i, d] of answer.data.entries()) {
+    assert.equal(d.embedding.length, 64);
+    assert.ok(Math.abs(Math.hypot(...d.embedding) - 1) < 1e-5);
+    for (const [k, v] of d.embedding.entries()) assert.ok(Math.abs(v - floats.data[i].embedding[k]) < 1e-6);
+  }
+  assert.ok(answer.usage.prompt_tokens > 4);
+  const short = await client.embeddings.create({ model: process.env.ENCODER, input: input[0], dimensions: 8 });
+  assert.equal(short.data[0].embedding.length, 8);
+  await assert.rejects(client.embeddings.create({ model: process.env.ENCODER, input: 'a '.repeat(500) }),
+    (e) => e instanceof OpenAI.BadRequestError && /context size/.test(e.message));
+  await assert.rejects(client.chat.completions.create({ model: process.env.ENCODER, messages: question }),
+    (e) => e instanceof OpenAI.BadRequestError && /makes embeddings/.test(e.message));
 });
 
 test('the list of models', async () => {

@@ -138,7 +138,9 @@ class Inference(Case):
         for path, want in (("/v1/chat/completions", None), ("/engines/v1/chat/completions", None),
                            ("/engines/llama.cpp/v1/chat/completions", None), ("/engines/vllm/v1/completions", None),
                            ("/exp/vDD4.40/engines/v1/embeddings", None), ("/v1/completions?x=1%2F&y", None),
-                           ("/rerank", "/rerank"), ("/engines/native/score", "/score")):
+                           ("/rerank", "/rerank"), ("/engines/native/score", "/score"), ("/v1/score", "/v1/score"),
+                           ("/infill", "/infill"), ("/engines/tokenize", "/tokenize"),
+                           ("/engines/llama.cpp/detokenize", "/detokenize"), ("/apply-template", "/apply-template")):
             answer = self.d.chat(path=path)
             self.assertEqual(answer.status, 200, answer.text)
             self.assertEqual(answer.json["path"], want or "/v1" + path.split("/v1", 1)[1])
