@@ -125,7 +125,7 @@ int cli_confirm(const char *warning, struct error *err)
     fflush(stdout);
     char line[64];
     if (!fgets(line, sizeof(line), stdin))
-        return error_set(err, ERR_INVALID, "nobody answers; use --force");
+        return error_set(err, ERR_INVALID, "EOF: nobody answers; use --force");
     line[strcspn(line, "\n")] = '\0';
     if (strcmp(line, "y") == 0 || strcmp(line, "Y") == 0)
         return 1;

@@ -171,6 +171,33 @@ static void remove_files(struct store *s, const struct store_model *m,
             unlink_in(s, STORE_BLOBS, &m->files[i]);
 }
 
+static bool is_full(struct store *s)
+{
+    enum { LITTLE = 1 << 20 };
+    uint64_t left;
+    return store_free_space(s, &left, NULL) == 0 && left < LITTLE;
+}
+
+/* The index without the model. On a disk so full that not even an index can be written, the model's
+ * own files go first: who asks for its removal does not need them, and should this be cut short, the
+ * model is in the index without them, which `verify` says and another removal mends. */
+static int drop_model(struct store *s, const struct store_index *now,
+                      const struct store_model *model, struct error *err)
+{
+    size_t at = (size_t)(model - now->models);
+    struct store_index *next = store__index_edit(now);
+    store__index_drop(next, at);
+    struct error why = ERROR_INIT;
+    int r = store__index_publish(s, next, &why);
+    if (r == -ERR_IO && is_full(s)) {
+        next = store__index_edit(now);
+        store__index_drop(next, at);
+        remove_files(s, model, next);
+        r = store__index_publish(s, next, &why);
+    }
+    return r < 0 ? error_copy(err, &why) : 0;
+}
+
 int store_remove(struct store *s, const struct oci_reference *ref, const char *name, unsigned flags,
                  struct store_removal *ret, struct error *err)
 {
@@ -201,12 +228,13 @@ int store_remove(struct store *s, const struct oci_reference *ref, const char *n
     } else {
         removal_untag(&done, model->tags[tag]);
     }
-    struct store_index *next = store__index_edit(now);
-    if (done.deleted)
-        store__index_drop(next, (size_t)(model - now->models));
-    else
+    if (done.deleted) {
+        r = drop_model(s, now, model, err);
+    } else {
+        struct store_index *next = store__index_edit(now);
         store__index_take_tag(next, model->tags[tag]);
-    r = store__index_publish(s, next, err);
+        r = store__index_publish(s, next, err);
+    }
     if (r < 0) {
         store_removal_release(&done);
         return r;

@@ -229,7 +229,7 @@ class Changing(CliTest):
         self.assertTrue(out.startswith("WARNING! This will remove the entire models directory.\nAre you sure"))
         self.assertTrue(out.endswith("Operation cancelled.\n"))
         self.assertEqual(runner.paths(), [])
-        self.assertEqual(self.fails("purge", input=""), "nobody answers; use --force\n")
+        self.assertEqual(self.fails("purge", input=""), "EOF: nobody answers; use --force\n")
         self.ok("purge", input="y\n")
         self.assertEqual(runner.paths(), ["POST /engines/unload", "DELETE /models/purge"])
         self.assertEqual(self.ok("purge", "--force"), "")
