@@ -14,14 +14,18 @@
  *   - The first part of a blob goes alone, until its answer shows that the source knows ranges and
  *     where the bytes are (a redirect's target serves the following parts, too). Then more parts
  *     join, as many as there are connections to spare; blobs with the fewest parts come first.
- *   - The number of connections starts at 4 and grows while the rate does. 429 and connections
- *     that fail beside others that work reduce it.
+ *   - The number of connections starts with one for each blob, at most 4, and grows while that
+ * makes the whole faster; a step that does not is taken back, and tried again some seconds later.
+ * Bytes of one connection come in order, which saves the sink work: where one fills the line, or
+ * the disk, it stays at one. 429 and connections that fail beside others that work reduce it, too.
  *   - Chunks last about two seconds, 4 to 32 MiB: long enough that the pause between two requests
- *     does not count, short enough that the sink can hash in order close behind. When nothing is left to
- *     give out, an idle connection takes the second half of the longest remaining part.
- *   - A source that answers a ranged request with the whole blob (200) is read from its start by one
- *     part, which hands on what is missing and skips the rest. One that lies about the range
- *     is asked without ranges after its second lie.
+ *     does not count, short enough that the sink can hash in order close behind; a connection
+ * alone, whose bytes are in order anyway, gets up to 256 MiB, which spares servers that read ahead.
+ * When nothing is left to give out, an idle connection takes the second half of the longest
+ * remaining part.
+ *   - A source that answers a ranged request with the whole blob (200) is read from its start by
+ * one part, which hands on what is missing and skips the rest. One that lies about the range is
+ * asked without ranges after its second lie.
  *   - What fails and may pass (broken or silent connections, 408, 429, 5xx, short bodies, an
  *     expired redirect target) is tried again, after a pause that doubles. Failures in a row are
  *     counted for each blob; bytes that arrive set the count back, so a bad line takes time
@@ -37,17 +41,20 @@
 #include "registry/ranges.h"
 
 enum {
-    WRITE_BYTES = 256 * 1024,     /* handed to the sink at a time */
+    WRITE_BYTES = 256 * 1024, /* handed to the sink at a time */
     RECEIVE_BYTES = 256 * 1024,
     FIRST_CONNECTIONS = 4,
     MIN_CHUNK = 4 << 20,
     FIRST_CHUNK = 8 << 20,
     MAX_CHUNK = 32 << 20,
-    STEAL_MIN = 2 << 20,          /* a part is not split into smaller pieces */
-    FEW_BYTES = 16 * 1024,        /* a connection that brought less is not replaced at once */
+    MAX_CHUNK_ALONE = 256 << 20, /* of a connection that has no other beside it */
+    STEAL_MIN = 2 << 20,         /* a part is not split into smaller pieces */
+    FEW_BYTES = 16 * 1024,       /* a connection that brought less is not replaced at once */
     TICK_MS = 250,
-    RATE_MS = 1000,
-    TOLD_MS = 100,                /* between two calls of progress() */
+    LOOK_MS = 100, /* at the rate, and the time of four answers in addition */
+    LOOK_MAX_MS = 1000,
+    HOLD_MS = 5000, /* after a step that did not pay */
+    TOLD_MS = 100,  /* between two calls of progress() */
     ERROR_BODY_MAX = 16 * 1024,
 };
 
@@ -110,12 +117,23 @@ struct download {
     int64_t not_before_ms; /* for new connections: the server asked for it */
     uint64_t chunk;
 
-    int64_t rate_ms;
-    uint64_t rate_bytes, best_rate; /* since rate_ms; the best so far, bytes/s */
+    int64_t rate_ms;      /* begin of what is measured */
+    uint64_t rate_bytes;  /* since then */
+    int64_t answer_ms;    /* from a request to the first bytes handed on; -1 = none yet */
+    unsigned before;      /* connections before a step that is being tried; 0 = none is */
+    uint64_t before_rate; /* bytes/s */
+    int64_t hold_ms;      /* no further step until then */
 
     int sink_result; /* negative: a callback of the caller ended it */
     struct error *err;
 };
+
+/* No step upwards for a while. */
+static void hold(struct download *d, int64_t now)
+{
+    d->before = 0;
+    d->hold_ms = now + HOLD_MS;
+}
 
 static struct endpoint *endpoint_of(const struct part *p)
 {
@@ -145,6 +163,8 @@ static bool hand_on(struct part *p, uint64_t offset, struct str bytes)
     }
     b->received += bytes.len;
     d->rate_bytes += bytes.len;
+    if (d->answer_ms < 0)
+        d->answer_ms = clock_mono_ms() - p->started_ms;
     p->n_new += bytes.len;
     b->tries = 0;
     tell(d, b, false);
@@ -398,7 +418,7 @@ static int part_failed(struct part *p, const struct error *cause, struct error *
     part_end(p);
     if (slow_down && d->target > 1) {
         d->target--;
-        d->best_rate = 0; /* it may grow again */
+        hold(d, now); /* it may grow again */
     }
     if (n_new < FEW_BYTES && !dry)
         b->not_before_ms = now + d->repo->r->backoff_ms / 8;
@@ -676,21 +696,41 @@ static int close_blobs(struct download *d)
     return 0;
 }
 
-/* Once a second: is the line faster with more connections, how long do chunks last. */
+static int64_t look_ms(const struct download *d)
+{
+    return d->answer_ms < 0 ? LOOK_MS : MIN(LOOK_MS + 4 * d->answer_ms, (int64_t)LOOK_MAX_MS);
+}
+
+/* Are more connections faster? */
+static void climb(struct download *d, int64_t now, uint64_t rate)
+{
+    if (d->n_parts < d->target || d->answer_ms < 0)
+        return;
+    if (d->before > 0 && rate < d->before_rate + d->before_rate / 8) {
+        d->target = MIN(d->target, d->before);
+        hold(d, now);
+        return;
+    }
+    if (now < d->hold_ms || d->target == d->max_parts)
+        return;
+    d->before = d->target;
+    d->before_rate = rate;
+    d->target = MIN(d->target < FIRST_CONNECTIONS ? 2 * d->target : d->target + 2, d->max_parts);
+}
+
+/* Now and then: is the line faster with more connections, how long do chunks last. */
 static void measure(struct download *d, int64_t now)
 {
-    if (now - d->rate_ms < RATE_MS)
+    if (now - d->rate_ms < look_ms(d))
         return;
     uint64_t rate = d->rate_bytes * 1000 / (uint64_t)(now - d->rate_ms);
     d->rate_ms = now;
     d->rate_bytes = 0;
-    if (d->n_parts >= d->target && rate > d->best_rate + d->best_rate / 10) {
-        d->best_rate = rate;
-        d->target = MIN(d->target + 2, d->max_parts);
-    }
+    climb(d, now, rate);
     if (!d->repo->r->chunk_bytes && d->n_parts > 0) {
         uint64_t each = 2 * rate / d->n_parts;
-        d->chunk = MAX((uint64_t)MIN_CHUNK, MIN(each, (uint64_t)MAX_CHUNK));
+        uint64_t most = d->n_parts == 1 ? MAX_CHUNK_ALONE : MAX_CHUNK;
+        d->chunk = MAX((uint64_t)MIN_CHUNK, MIN(each, most));
     }
 }
 
@@ -720,10 +760,12 @@ static int run(struct download *d, struct error *err)
 {
     int r = close_blobs(d);
     while (r == 0 && d->n_open > 0) {
-        int64_t now = clock_mono_ms(), until = now + TICK_MS;
+        int64_t now = clock_mono_ms();
+        int64_t until = now + MIN((int64_t)TICK_MS, look_ms(d));
         r = give_out(d, &until, err);
         if (r == 0)
             r = http_multi_wait(d->multi, d->cancel, MAX(until - clock_mono_ms(), 0), err);
+        measure(d, clock_mono_ms()); /* before those that ended are taken away */
         struct http_flight *f;
         while (r == 0 && (f = http_multi_next(d->multi)))
             r = finish(http_flight_ctx(f), err);
@@ -732,7 +774,6 @@ static int run(struct download *d, struct error *err)
         now = clock_mono_ms();
         if (r == 0)
             r = replace_slow(d, now, err);
-        measure(d, now);
         if (r == 0)
             r = close_blobs(d);
     }
@@ -768,7 +809,9 @@ int registry_download(struct registry_repo *repo, const struct registry_download
         .blobs = xcalloc(want->n_blobs + 1, sizeof(*d.blobs)),
         .n_open = want->n_blobs,
         .max_parts = repo->r->max_connections,
-        .target = MIN(repo->r->max_connections, (unsigned)FIRST_CONNECTIONS),
+        .target = (unsigned)MIN(MIN(repo->r->max_connections, (unsigned)FIRST_CONNECTIONS),
+                                MAX(want->n_blobs, 1)),
+        .answer_ms = -1,
         .chunk = repo->r->chunk_bytes ? repo->r->chunk_bytes : FIRST_CHUNK,
         .rate_ms = clock_mono_ms(),
         .err = &own,

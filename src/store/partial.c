@@ -18,6 +18,7 @@ enum {
     SAVE_BYTES = 8 << 20,   /* the ranges file is replaced after so many new bytes */
     SYNC_BYTES = 128 << 20, /* the data is synced after so many */
     HASH_CHUNK = 256 << 10,
+    FEED_PIECES = 4,            /* of HASH_CHUNK bytes */
     THREAD_MIN_BYTES = 1 << 20, /* smaller blobs are hashed at their end, without a thread */
     STATE_MAX_BYTES = 4 << 20,
     ADOPT_MIN_AGE_S = 30, /* a DMR that still writes touches its file more often */
@@ -25,6 +26,16 @@ enum {
 };
 
 static const char state_magic[] = "model-runner partial 1";
+
+/* Bytes that the hashing thread need not read back: a copy of what was just written, as long as it
+ * comes in order. */
+struct feed {
+    char *bytes[FEED_PIECES]; /* allocated when first used */
+    size_t len[FEED_PIECES];
+    uint64_t begin;    /* offset of the first piece */
+    unsigned first, n; /* pieces that wait, and the one being hashed */
+    uint64_t end;      /* of what the thread has or is reading back: the next byte it wants */
+};
 
 struct store_partial {
     struct store_txn *t;
@@ -42,6 +53,7 @@ struct store_partial {
     uint64_t unsaved;          /* guarded by: lock; written since the ranges file was replaced */
     uint64_t unsynced;         /* guarded by: lock; written since the last sync began */
     uint64_t hashed;           /* guarded by: lock */
+    struct feed feed;          /* guarded by: lock; bytes[] beyond the n pieces are the writer's */
     bool stop;                 /* guarded by: lock */
     bool thread_done;          /* guarded by: lock */
     struct error thread_error; /* guarded by: lock; code 0 = none */
@@ -160,11 +172,59 @@ static void load_state(int dir, const char *name, uint64_t size, uint64_t on_dis
 
 /* ---- hashing and syncing beside the download ---- */
 
-/* One piece of the prefix; with the lock held, which is let go meanwhile. */
+/* A free piece when the bytes at `offset` are the next ones that the thread wants, else NULL. */
+static char *feed_reserve(struct store_partial *p, uint64_t offset, size_t n, unsigned *ret_piece)
+{
+    struct feed *f = &p->feed;
+    char *to = NULL;
+    pthread_mutex_lock(&p->lock);
+    if (p->has_thread && offset == f->end && f->n < FEED_PIECES && n <= HASH_CHUNK) {
+        *ret_piece = (f->first + f->n) % FEED_PIECES;
+        if (!f->bytes[*ret_piece])
+            f->bytes[*ret_piece] = xmalloc(HASH_CHUNK);
+        to = f->bytes[*ret_piece];
+    }
+    pthread_mutex_unlock(&p->lock);
+    return to;
+}
+
+/* With the lock held. */
+static void feed_add(struct store_partial *p, uint64_t offset, unsigned piece, size_t n)
+{
+    struct feed *f = &p->feed;
+    if (f->n++ == 0)
+        f->begin = offset;
+    f->len[piece] = n;
+    f->end = offset + n;
+}
+
+static void feed_release(struct feed *f)
+{
+    for (size_t i = 0; i < FEED_PIECES; i++)
+        free(TAKE(f->bytes[i]));
+    f->n = 0;
+}
+
+/* Hashes the first piece; with the lock held, which is let go meanwhile. */
+static void hash_fed(struct store_partial *p)
+{
+    struct feed *f = &p->feed;
+    unsigned piece = f->first;
+    pthread_mutex_unlock(&p->lock);
+    sha256_update(p->hash, f->bytes[piece], f->len[piece]);
+    pthread_mutex_lock(&p->lock);
+    p->hashed += f->len[piece];
+    f->begin = p->hashed;
+    f->first = (f->first + 1) % FEED_PIECES;
+    f->n--;
+}
+
+/* Reads a piece of the prefix back and hashes it; with the lock held, which is let go meanwhile. */
 static void hash_some(struct store_partial *p, char *chunk, uint64_t upto)
 {
     size_t n = (size_t)MIN((uint64_t)HASH_CHUNK, upto - p->hashed);
     uint64_t at = p->hashed;
+    p->feed.end = MAX(p->feed.end, at + n);
     pthread_mutex_unlock(&p->lock);
     ssize_t got;
     do
@@ -205,13 +265,18 @@ static void follow(struct store_partial *p)
     pthread_mutex_lock(&p->lock);
     while (!p->stop && p->thread_error.code == ERR_NONE && p->hashed < p->size) {
         uint64_t prefix = ranges_prefix(&p->written);
+        bool fed = p->feed.n > 0;
         if (p->unsynced >= SYNC_BYTES)
             sync_some(p);
+        else if (fed && p->feed.begin == p->hashed)
+            hash_fed(p);
         else if (p->hashed < prefix)
-            hash_some(p, chunk, prefix);
+            hash_some(p, chunk, fed ? MIN(prefix, p->feed.begin) : prefix);
         else
             pthread_cond_wait(&p->changed, &p->lock);
     }
+    if (p->hashed == p->size) /* so nobody writes any more */
+        feed_release(&p->feed);
     p->thread_done = true;
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
@@ -291,6 +356,7 @@ static void partial_free(struct store_partial *p)
     if (p->fd >= 0)
         close(p->fd);
     sha256_free(p->hash);
+    feed_release(&p->feed);
     ranges_release(&p->written);
     ranges_release(&p->synced);
     pthread_cond_destroy(&p->changed);
@@ -415,7 +481,13 @@ int store_partial_write(struct store_partial *p, uint64_t offset, const void *by
     if (r < 0)
         return r;
     start_thread(p);
+    unsigned piece = 0;
+    char *copy = feed_reserve(p, offset, n, &piece);
+    if (copy)
+        memcpy(copy, bytes, n);
     pthread_mutex_lock(&p->lock);
+    if (copy)
+        feed_add(p, offset, piece, n);
     ranges_add(&p->written, offset, n);
     p->unsaved += n;
     p->unsynced += n;

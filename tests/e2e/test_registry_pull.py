@@ -190,7 +190,7 @@ class Interrupted(RegistryTest):
     def test_killed_in_the_middle(self):
         daemon = self.runner()
         for part in (0.25, 0.5, 0.75):
-            self.registry.hold_at = int(part * self.size)
+            self.registry.hold_at = int(part * self.size) + MIB  # the manifest counts, too
             p = self.in_background("pull", self.name)
             self.wait_sent(part * self.size)
             daemon.kill()
@@ -207,7 +207,7 @@ class Interrupted(RegistryTest):
         self.assertLess(twice, 32 * MIB)
 
     def test_client_killed(self):
-        self.registry.hold_at = self.size // 2
+        self.registry.hold_at = self.size // 2 + MIB
         daemon = self.runner()
         p = self.in_background("pull", self.name)
         self.wait_sent(self.size // 2)
@@ -228,7 +228,7 @@ class Interrupted(RegistryTest):
             time.sleep(0.01)
 
     def test_ctrl_c(self):
-        self.registry.hold_at = self.size // 4
+        self.registry.hold_at = self.size // 4 + MIB
         daemon = self.runner()
         t = Terminal([CLI, "pull", self.name], self.env)
         self.addCleanup(t.close)
@@ -240,7 +240,7 @@ class Interrupted(RegistryTest):
         self.verify_clean(daemon)
 
     def test_two_clients_share(self):
-        self.registry.hold_at = self.size // 2
+        self.registry.hold_at = self.size // 2 + MIB
         daemon = self.runner()
         pulls = [self.in_background("pull", self.name)]
         self.wait_sent(self.size // 4)

@@ -122,6 +122,46 @@ static void test_partial__any_order(void **state)
     end(&w);
 }
 
+/* Several streams, each in order, as connections bring them; now and then an interruption. */
+static void test_partial__streams(void **state)
+{
+    enum { SIZE = 5 * MIB + 3, MAX_STREAMS = 5 };
+    struct world w = begin(state);
+    struct error err = ERROR_INIT;
+    struct blob b = make_blob(SIZE);
+    uint32_t rng = 1;
+    for (size_t n_streams = 1; n_streams <= MAX_STREAMS; n_streams++) {
+        size_t at[MAX_STREAMS], stop[MAX_STREAMS], left = SIZE;
+        for (size_t i = 0; i < n_streams; i++) {
+            at[i] = SIZE / n_streams * i;
+            stop[i] = i + 1 < n_streams ? SIZE / n_streams * (i + 1) : SIZE;
+        }
+        struct store_partial *p;
+        assert_ok(store_partial_open(w.t, &b.digest, b.size, &p, &err));
+        while (left > 0) {
+            rng = rng * 1664525u + 1013904223u;
+            size_t i = (rng >> 8) % n_streams;
+            size_t n = MIN((size_t)(rng >> 4) % 400000 + 1, stop[i] - at[i]);
+            assert_ok(store_partial_write(p, at[i], b.bytes + at[i], n, &err));
+            at[i] += n;
+            left -= n;
+            if (rng >> 24 < 8) {
+                store_partial_close(p);
+                assert_ok(store_partial_open(w.t, &b.digest, b.size, &p, &err));
+                assert_int_equal(store_partial_received(p), SIZE - left);
+            }
+        }
+        assert_ok(store_partial_finish(p, NULL, NULL, &err));
+        assert_true(store_has_blob(w.s, &b.digest, b.size));
+        end(&w);
+        CLEANUP_FREE char *path = path_join(w.f->store_dir, "blobs");
+        assert_ok(dir_remove_tree(path, &err));
+        w = begin(state);
+    }
+    free(b.bytes);
+    end(&w);
+}
+
 static void test_partial__resumes(void **state)
 {
     struct world w = begin(state);
@@ -417,6 +457,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ranges__random),
         WITH_STORE(test_partial__any_order),
+        WITH_STORE(test_partial__streams),
         WITH_STORE(test_partial__resumes),
         WITH_STORE(test_partial__nothing_received_leaves_nothing),
         WITH_STORE(test_partial__refuses_wrong_content),
