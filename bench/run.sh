@@ -36,3 +36,13 @@ for type in Q8_0 Q4_K F16; do
         "$build/model-engine" bench --model "$work/m.gguf" -p 512 -n 128 -r 3 --json
     fi
 done
+
+echo "== tokenizers: MB/s on 1 MB of text; NODE_LLAMA_CPP=node_modules/node-llama-cpp puts llama.cpp beside"
+shared=${MR_SHARED:-$(dirname "$0")/../../shared}/conformance/tokenizers
+if [ -d "$shared" ] && [ -x "$build/bench/bench_tokenizer" ]; then
+    "$(dirname "$0")/tokenizers.py" "$build" "$shared"/ggml-vocab-llama-bpe.gguf \
+        "$shared"/ggml-vocab-qwen2.gguf "$shared"/ggml-vocab-llama-spm.gguf "$shared"/ggml-vocab-bert-bge.gguf \
+        ${NODE_LLAMA_CPP:+--peer "$NODE_LLAMA_CPP"}
+else
+    echo "(the vocabularies of ../shared are not here)"
+fi

@@ -78,7 +78,11 @@ static size_t add_flag(const struct engine_launch *l, size_t i, struct engine_ar
 
 static int argv(const struct engine_launch *l, struct engine_argv *ret, struct error *err)
 {
-    (void)err;
+    for (size_t i = 0; i < l->n_flags; i++)
+        if (strcmp(l->flags[i], "--context-shift") == 0)
+            return error_set(err, ERR_UNSUPPORTED,
+                             "--context-shift is not supported: a text that does not fit the "
+                             "context is never cut; use a larger --ctx-size");
     engine_argv_add(ret, "%s", l->binary);
     engine_argv_add(ret, "serve");
     engine_argv_add(ret, "--model");

@@ -318,6 +318,7 @@ class EngineApi(unittest.TestCase):
             ("/v1/completions", {"prompt": "x", "suffix": "y"}, "no token for the prefix"),
             ("/infill", {"input_prefix": "x", "input_suffix": "y"}, "no token for the prefix"),
             ("/v1/completions", {"prompt": "x", "echo": True, "logprobs": 1}, "echo"),
+            ("/v1/completions", {"prompt": "x", "context_shift": True}, "context_shift"),
         ]:
             status, answer = self.engine.post(path, body)
             self.assertIn(status, (400, 501))

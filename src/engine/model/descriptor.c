@@ -426,14 +426,22 @@ static int read_activation(const struct gguf *g, struct descriptor *d, struct er
                      (int)MIN(name.len, 80), name.ptr);
 }
 
-static int read_encoder(const struct gguf *g, struct descriptor *d, struct error *err)
+/* Whether tokens see what is behind them follows from the architecture; a file that wants it the
+ * other way round is another model. */
+static int check_causal(const struct gguf *g, const struct descriptor *d, struct error *err)
 {
     char key[KEY_MAX];
-    bool causal = false;
+    bool causal = d->causal;
     int r = gguf_want_bool(g, key_of(d, "attention.causal", key), &causal, err);
-    if (r == 0 && causal)
-        r = error_set(err, ERR_UNSUPPORTED, "%s is true, which is not supported for '%s'", key,
-                      d->arch);
+    if (r == 0 && causal != d->causal)
+        r = error_set(err, ERR_UNSUPPORTED, "%s is %s, which is not supported for '%s'", key,
+                      causal ? "true" : "false", d->arch);
+    return r;
+}
+
+static int read_encoder(const struct gguf *g, struct descriptor *d, struct error *err)
+{
+    int r = 0;
     d->local_freq_base = d->rope.freq_base;
     if (r == 0 && d->encoder->rotates)
         r = read_real(g, d, "rope.freq_base_swa", 1e-6, (double)__FLT_MAX__, &d->local_freq_base,
@@ -493,6 +501,8 @@ int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *
         r = read_rope(g, a, &d, err);
     if (r == 0)
         r = read_scales(g, a, &d, err);
+    if (r == 0)
+        r = check_causal(g, &d, err);
     if (r == 0)
         r = read_heads(g, a, &d, err);
     if (r == 0 && a->encoder)

@@ -109,6 +109,17 @@ static int32_t type_of(const struct vocab_source *src, int32_t id)
     return src->types ? src->types[id] : TOKEN_NORMAL;
 }
 
+/* Neither the map nor a user-defined token begins with these. */
+static void find_plain(struct tokenizer *t)
+{
+    const struct charsmap *m = &t->charsmap;
+    for (unsigned c = 1; c < ARRAY_LEN(t->plain); c++) {
+        uint32_t at = m->n_nodes > 0 ? node_base(m->nodes[0]) ^ c : 0;
+        bool mapped = m->n_nodes > 0 && (at >= m->n_nodes || (m->nodes[at] & 0x800000ffu) == c);
+        t->plain[c] = !mapped && trie_step(&t->user_defined, 0, (unsigned char)c) == 0;
+    }
+}
+
 int ugm_init(struct tokenizer *t, const struct vocab_source *src, struct error *err)
 {
     int r = charsmap_init(&t->charsmap, src->charsmap, err);
@@ -128,6 +139,11 @@ int ugm_init(struct tokenizer *t, const struct vocab_source *src, struct error *
             r = trie_add(&t->user_defined, strtab_get(&t->strings, id), id);
     }
     t->unknown_score = min_score - UNKNOWN_PENALTY;
+    for (int32_t id = 0; id < t->n_tokens; id++) /* they are taken before all others */
+        if (t->attrs[id] & IS_USER_DEFINED)
+            t->scores[id] = 0;
+    if (r == 0)
+        find_plain(t);
     if (r < 0)
         return error_set(err, ERR_NOMEM, "no memory for a vocabulary of %d tokens", t->n_tokens);
     return 0;
@@ -152,11 +168,25 @@ static size_t user_defined_prefix(const struct tokenizer *t, struct str s)
     return n;
 }
 
+/* How much of s stays as it is because nothing that is replaced begins with these characters. */
+static size_t plain_prefix(const struct tokenizer *t, struct str s)
+{
+    size_t n = 0;
+    for (; n < s.len; n++) {
+        unsigned char c = (unsigned char)s.ptr[n];
+        if (c >= ARRAY_LEN(t->plain) || !t->plain[c])
+            break;
+    }
+    return n;
+}
+
 /* The beginning of s normalised, and how much of s that was. */
 static int normalise_prefix(const struct tokenizer *t, struct str s, struct str *ret,
                             size_t *ret_len)
 {
-    size_t len = user_defined_prefix(t, s);
+    size_t len = plain_prefix(t, s);
+    if (len == 0)
+        len = user_defined_prefix(t, s);
     if (len == 0) {
         int r = charsmap_longest(&t->charsmap, s, ret, ret_len);
         if (r < 0 || *ret_len > 0)
@@ -296,10 +326,9 @@ static int cover_run(struct cover *c, struct str text)
             if (id < 0)
                 continue;
             whole_char = whole_char || end - at == len;
-            double score = t->attrs[id] & IS_USER_DEFINED ? 0 : (double)t->scores[id];
-            if (steps_extend(c, &filled, end - start) < 0)
+            if (end - start >= filled && steps_extend(c, &filled, end - start) < 0)
                 return -ERR_NOMEM;
-            step_offer(&c->steps[end - start], sum + score, here, id);
+            step_offer(&c->steps[end - start], sum + (double)t->scores[id], here, id);
         }
         if (!whole_char)
             step_offer(&c->steps[here + len], sum + (double)t->unknown_score, here, t->unk);

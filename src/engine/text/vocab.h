@@ -88,6 +88,7 @@ struct tokenizer {
     /* UGM */
     struct trie user_defined;
     struct charsmap charsmap;
+    bool plain[128]; /* ASCII that no normalisation begins with */
     float unknown_score;
     bool merge_spaces; /* a run of spaces is one, those at the ends are none */
 };

@@ -39,6 +39,8 @@ static void word_end(struct encoder *e, struct buf *word)
 {
     const struct tokenizer *t = e->t;
     struct str mark = ESCAPED_SPACE, rest = buf_str(word);
+    if (rest.len == mark.len)
+        return;
     if (rest.len > mark.len && !word->failed) {
         size_t n_before = e->out->n;
         while (rest.len > 0) {
@@ -68,21 +70,27 @@ int wpm_encode(struct encoder *e, struct str text, struct error *err)
         uint32_t cp = 0xfffd;
         size_t n = utf8_decode(text.ptr + at, text.len - at, &cp);
         at += n > 0 ? n : 1;
+        uint32_t given = cp;
         if (t->strip_accents)
             cp = unicode_base_char(cp);
-        enum unicode_class cls = unicode_class(cp);
         if (unicode_is_space(cp)) {
             word_end(e, &word);
             continue;
         }
+        enum unicode_class cls = unicode_class(cp);
         if (cp == 0 || cp == 0xfffd || cls == UC_CONTROL || (t->strip_accents && cls == UC_MARK))
             continue;
-        char bytes[UTF8_MAX];
-        size_t len = utf8_encode(t->lowercase ? unicode_to_lower(cp) : cp, bytes);
+        char changed[UTF8_MAX];
+        const char *bytes = text.ptr + at - n;
+        uint32_t to = t->lowercase ? unicode_to_lower(cp) : cp;
+        if (to != given) {
+            n = utf8_encode(to, changed);
+            bytes = changed;
+        }
         bool alone = stands_alone(cp, cls);
         if (alone)
             word_end(e, &word);
-        buf_append_bytes(&word, bytes, len);
+        buf_append_bytes(&word, bytes, n);
         if (alone)
             word_end(e, &word);
     }

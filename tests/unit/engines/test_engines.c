@@ -116,6 +116,7 @@ static void test_engines__native_argv(void **state)
         {NULL, 7, {"--ctx-size=99", "--threads=3"}, " --ctx-size 7 --threads 3"},
         {NULL, 0, {"--temp", "0.1", "-v", "-t", "3"}, " --temp 0.1 --threads 3"},
         {NULL, 0, {"--parallel"}, ""},
+        {NULL, 0, {"--pooling", "cls", "--no-context-shift"}, " --pooling cls"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct error err = ERROR_INIT;
@@ -141,6 +142,13 @@ static void test_engines__native_argv(void **state)
             fail_msg("row %zu: '%s', wanted '%s'", i, buf_cstr(&line), want);
         engine_argv_release(&argv);
     }
+    static const char *const shift[] = {"--context-shift"};
+    const struct engine_launch l = {
+        .binary = "/bin/e", .model_path = "/m", .socket_path = "/s", .flags = shift, .n_flags = 1};
+    struct engine_argv argv = {0};
+    struct error err = ERROR_INIT;
+    assert_fails(engine_native.argv(&l, &argv, &err), ERR_UNSUPPORTED, "--context-shift");
+    engine_argv_release(&argv);
 }
 
 static void test_engines__find(void **state)

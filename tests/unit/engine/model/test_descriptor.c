@@ -225,6 +225,7 @@ static void test_descriptor__bad_keys(void **state)
         {{"llama.embedding_length", U32, 9, NULL}, "divide the embedding length 9"},
         {{"llama.embedding_length", U32, 16, NULL}, "'token_embd.weight' is 8 x 11, but 16 x 11"},
         {{"llama.embedding_length", U32, 2147483648.0, NULL}, "embedding_length is 2147483648"},
+        {{"llama.attention.causal", BOOL, 0, NULL}, "llama.attention.causal is false"},
         {{"llama.attention.head_count", NONE, 0, NULL}, "attention.head_count"},
         {{"llama.attention.head_count", U32, 0, NULL}, "head_count is 0"},
         {{"llama.attention.head_count", U32, 3, NULL}, "head_count"},
