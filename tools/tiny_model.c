@@ -2,7 +2,7 @@
  *
  * Random models. The tensors are listed first, with their shapes; then the metadata and the list go
  * to the file, then the values, row by row, so that a large model takes no memory. */
-#include "tiny_model.h"
+#include "tiny_model_internal.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -17,20 +17,6 @@
 #include "gguf/gguf_writer.h"
 #include "quantize_ref.h"
 #include "random.h"
-
-/* How the values of a tensor are drawn. */
-enum fill { FILL_MATRIX, FILL_EMBEDDING, FILL_NORM, FILL_BIAS, FILL_ROPE };
-
-struct tensor {
-    char name[64];
-    enum fill fill;
-    uint32_t type, rows, cols; /* a vector is one row */
-};
-
-struct tensor_list {
-    struct tensor *items;
-    size_t n;
-};
 
 /* The factors that stretch Llama 3's rotation: slow frequencies are divided by `factor`, fast ones
  * stay, with a smooth passage between 1/4 and 1 of the original context of 8192 tokens. */
@@ -54,10 +40,14 @@ static void fill_row(const struct tiny_model *m, const struct tensor *t, uint64_
         return;
     }
     /* Matrices keep the size of their input: the variance of a uniform number is 1/3. */
-    float scale = t->fill == FILL_MATRIX      ? sqrtf(3.0f / (float)t->cols)
+    bool decay = t->fill == FILL_DECAY || t->fill == FILL_DECAY_2D;
+    bool norm = t->fill == FILL_NORM || t->fill == FILL_NORM_2D;
+    bool matrix = t->fill == FILL_MATRIX || t->fill == FILL_CONV_2D;
+    float scale = matrix                      ? sqrtf(3.0f / (float)t->cols)
                   : t->fill == FILL_EMBEDDING ? 1.0f
+                  : decay                     ? 0.45f
                                               : 0.2f;
-    float offset = t->fill == FILL_NORM ? 1.0f : 0.0f;
+    float offset = norm ? 1.0f : decay ? -0.5f : 0.0f;
     for (uint32_t i = 0; i < t->cols; i++)
         row[i] = offset + scale * random_uniform(state);
 }
@@ -82,17 +72,23 @@ static void list_add(struct tensor_list *l, enum fill fill, uint32_t type, uint3
     snprintf(t->name, sizeof(t->name), "%s", name);
 }
 
+void tiny_list_layer(struct tensor_list *l, const struct tiny_model *m, uint32_t layer,
+                     const struct layer_row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s", layer, rows[i].name);
+        if (rows[i].wanted)
+            list_add(l, rows[i].fill, m->type, rows[i].rows, rows[i].cols, name);
+    }
+}
+
 static void list_layer(struct tensor_list *l, const struct tiny_model *m, uint32_t layer)
 {
     bool qwen2 = strcmp(m->arch, "qwen2") == 0, qwen3 = strcmp(m->arch, "qwen3") == 0;
     bool gemma2 = strcmp(m->arch, "gemma2") == 0;
     uint32_t q = m->n_heads * m->head, kv = m->n_kv_heads * m->head;
-    const struct {
-        const char *name;
-        bool wanted;
-        enum fill fill;
-        uint32_t rows, cols;
-    } rows[] = {
+    const struct layer_row rows[] = {
         {"attn_norm.weight", true, FILL_NORM, 1, m->n_embd},
         {"attn_q.weight", true, FILL_MATRIX, q, m->n_embd},
         {"attn_q.bias", qwen2 || m->biases, FILL_BIAS, 1, q},
@@ -114,24 +110,23 @@ static void list_layer(struct tensor_list *l, const struct tiny_model *m, uint32
         {"ffn_down.bias", m->biases, FILL_BIAS, 1, m->n_embd},
         {"post_ffw_norm.weight", gemma2, FILL_NORM, 1, m->n_embd},
     };
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        char name[64];
-        snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s", layer, rows[i].name);
-        if (rows[i].wanted)
-            list_add(l, rows[i].fill, m->type, rows[i].rows, rows[i].cols, name);
-    }
+    tiny_list_layer(l, m, layer, rows, ARRAY_LEN(rows));
 }
 
 static void list_all(struct tensor_list *l, const struct tiny_model *m)
 {
     list_add(l, FILL_EMBEDDING, m->type, m->n_vocab, m->n_embd, "token_embd.weight");
-    list_add(l, FILL_NORM, m->type, 1, m->n_embd, "output_norm.weight");
+    list_add(l, FILL_NORM, m->type, 1, m->n_embd, tiny_recurrent_output_norm(m));
     if (m->untied)
         list_add(l, FILL_MATRIX, m->type, m->n_vocab, m->n_embd, "output.weight");
     if (m->rope_freqs)
         list_add(l, FILL_ROPE, m->type, 1, m->rope_dims / 2, "rope_freqs.weight");
-    for (uint32_t i = 0; i < m->n_layers; i++)
-        list_layer(l, m, i);
+    for (uint32_t i = 0; i < m->n_layers + m->n_draft_layers; i++) {
+        if (tiny_recurrent(m))
+            tiny_recurrent_layer(l, m, i);
+        else
+            list_layer(l, m, i);
+    }
 }
 
 /* ---- the vocabulary ---- */
@@ -291,6 +286,8 @@ static void write_arch_keys(struct gguf_writer *w, const struct tiny_model *m)
     char key[96];
     for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
         snprintf(key, sizeof(key), "%s.%s", m->arch, counts[i].key);
+        if (tiny_recurrent(m) && tiny_recurrent_leaves_out(m, counts[i].key))
+            continue;
         gguf_writer_u32(w, key, counts[i].value);
     }
     snprintf(key, sizeof(key), "%s.attention.layer_norm_rms_epsilon", m->arch);
@@ -319,6 +316,8 @@ static void write_metadata(struct gguf_writer *w, const struct tiny_model *m)
     gguf_writer_u32(w, "general.file_type", file_type(m->type));
     gguf_writer_u32(w, "general.quantization_version", 2);
     write_arch_keys(w, m);
+    if (tiny_recurrent(m))
+        tiny_recurrent_keys(w, m);
     if (!m->no_vocab)
         write_vocab(w, m);
 }
@@ -349,6 +348,19 @@ static int write_tensor(struct gguf_writer *w, const struct tiny_model *m, const
     return 0;
 }
 
+static uint32_t tensor_dims(const struct tensor *t)
+{
+    switch (t->fill) {
+    case FILL_NORM:
+    case FILL_BIAS:
+    case FILL_ROPE:
+    case FILL_DECAY:
+        return 1;
+    default:
+        return 2;
+    }
+}
+
 /* One file with tensors from .. to-1; metadata only in the first. */
 static int write_part(const struct tiny_model *m, const struct tensor_list *l, size_t from,
                       size_t to, uint32_t part, const char *path, struct error *err)
@@ -364,8 +376,7 @@ static int write_part(const struct tiny_model *m, const struct tensor_list *l, s
     for (size_t i = from; i < to; i++) {
         const struct tensor *t = &l->items[i];
         uint64_t dims[2] = {t->cols, t->rows};
-        gguf_writer_tensor(w, str_from(t->name), t->type,
-                           t->fill == FILL_MATRIX || t->fill == FILL_EMBEDDING ? 2 : 1, dims);
+        gguf_writer_tensor(w, str_from(t->name), t->type, tensor_dims(t), dims);
     }
     int r = gguf_writer_begin(w, path, err);
     for (size_t i = from; r == 0 && i < to; i++)
@@ -405,6 +416,7 @@ int tiny_model_write(const struct tiny_model *model, const char *path, struct er
         return error_set(err, ERR_INVALID, "%" PRIu32 " parts are too many", m.n_parts);
     m.head = m.head > 0 ? m.head : m.n_embd / m.n_heads;
     m.rope_dims = m.rope_dims > 0 ? m.rope_dims : m.head;
+    tiny_recurrent_defaults(&m);
     struct tensor_list l = {0};
     list_all(&l, &m);
     int r =

@@ -12,7 +12,7 @@
 #include "base/error.h"
 
 struct tiny_model {
-    const char *arch; /* "llama", "qwen2", "qwen3", "gemma2" */
+    const char *arch; /* "llama", "qwen2", "qwen3", "gemma2"; those of tiny_recurrent.c */
     uint32_t type;    /* of the matrices; where rows do not fit its blocks, Q8_0 or F16 */
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, n_ff, n_vocab, n_ctx;
     uint32_t head;            /* width; 0 = n_embd / n_heads */
@@ -26,6 +26,14 @@ struct tiny_model {
     bool biases;     /* the optional biases of llama; qwen2 always has its own */
     bool no_vocab;   /* no tokenizer: then n_vocab may be any number */
     uint32_t window; /* gemma2; 0 = 4096 */
+    /* Recurrent layers; 0 = some small number. What they mean for each kind: recurrent.h in
+     * src/engine/model. */
+    uint32_t conv_width, inner, n_state, ssm_heads, ssm_groups, dt_rank;
+    uint32_t attention_period; /* each so many-th layer has attention; 0 = 2 */
+    bool norms_dt_b_c;         /* mamba: FalconMamba's norms without weights */
+    bool no_rope;              /* granitehybrid */
+    bool no_conv_bias;         /* granitehybrid, falcon-h1 */
+    uint32_t n_draft_layers;   /* qwen35 */
     uint64_t seed;
     uint32_t n_parts;  /* files; 0 and 1 = one; else `path` must be the name of the first part */
     uint32_t row_pool; /* different rows in a tensor, repeated to fill it; 0 = all different */

@@ -17,7 +17,7 @@ int model_run_open(struct model_run *r, struct model *m, int32_t n_max, enum kv_
     r->pages = xcalloc((size_t)n_pages, sizeof(*r->pages));
     for (int32_t i = 0; i < n_pages; i++)
         r->pages[i] = n_pages - 1 - i;
-    return model_kv_create(m, (uint32_t)n_pages, type, &r->kv, err);
+    return model_kv_create(m, (uint32_t)n_pages, 2, type, &r->kv, err);
 }
 
 void model_run_close(struct model_run *r)
@@ -42,11 +42,18 @@ int model_run_feed(struct model_run *r, const int32_t *ids, int32_t n, bool all,
     int32_t n_out = !logits ? 0 : all ? n : 1;
     for (int32_t i = 0; i < n_out; i++)
         rows[i] = n - n_out + i;
-    struct batch_seq seq = {.first = 0, .n = n, .n_past = r->n_past, .pages = r->pages};
+    struct batch_seq seq = {.first = 0,
+                            .n = n,
+                            .n_past = r->n_past,
+                            .pages = r->pages,
+                            .state_in = r->n_past > 0 ? r->state : -1,
+                            .state_out = !r->state};
     struct batch batch = {
         .n_tokens = n, .ids = ids, .n_seqs = 1, .seqs = &seq, .n_out = n_out, .out_rows = rows};
     int res = model_eval(r->model, r->kv, &batch, logits, NULL, err);
-    if (res == 0)
+    if (res == 0) {
         r->n_past += n;
+        r->state = !r->state;
+    }
     return res;
 }

@@ -11,6 +11,7 @@ struct model_run {
     struct kv *kv;
     int32_t *pages;
     int32_t n_past, n_max;
+    int32_t state; /* of two slots, the one behind the last token */
 };
 
 int model_run_open(struct model_run *r, struct model *m, int32_t n_max, enum kv_type type,

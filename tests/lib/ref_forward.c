@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ref_recurrent.h"
+
 struct ref_kv {
     char key[96];
     uint32_t type;
@@ -320,8 +322,9 @@ static bool read_facts(struct ref_model *m)
     m->n_embd = (size_t)number(m, "embedding_length", 0);
     m->n_heads = (size_t)number(m, "attention.head_count", 0);
     m->n_kv_heads = (size_t)number(m, "attention.head_count_kv", (double)m->n_heads);
-    m->head_k = (size_t)number(m, "attention.key_length", (double)(m->n_embd / m->n_heads));
-    m->head_v = (size_t)number(m, "attention.value_length", (double)(m->n_embd / m->n_heads));
+    size_t head = m->n_heads > 0 ? m->n_embd / m->n_heads : 0;
+    m->head_k = (size_t)number(m, "attention.key_length", (double)head);
+    m->head_v = (size_t)number(m, "attention.value_length", (double)head);
     m->n_ff = (size_t)number(m, "feed_forward_length", 0);
     m->rope_dims = (size_t)number(m, "rope.dimension_count", (double)m->head_k);
     m->eps = number(m, "attention.layer_norm_rms_epsilon", 0);
@@ -553,6 +556,10 @@ static void layer_forward(const struct ref_model *m, size_t l, double *x, size_t
 
 void ref_model_forward(const struct ref_model *m, const int32_t *ids, size_t n, double *logits)
 {
+    if (ref_recurrent(m)) {
+        ref_recurrent_forward(m, ids, n, logits);
+        return;
+    }
     size_t e = m->n_embd;
     bool gemma2 = strcmp(m->arch, "gemma2") == 0;
     const double *embd = tensor(m, "token_embd.weight"), *out = tensor(m, "output.weight");

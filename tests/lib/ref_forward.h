@@ -20,7 +20,7 @@ size_t ref_model_n_vocab(const struct ref_model *m);
 /* logits: [n][n_vocab], of every position of one sequence. */
 void ref_model_forward(const struct ref_model *m, const int32_t *ids, size_t n, double *logits);
 
-/* ---- for the reference of encoders ---- */
+/* ---- for the references of encoders and of recurrent layers ---- */
 
 /* A number under the architecture's prefix. */
 double ref_model_number(const struct ref_model *m, const char *suffix, double fallback);

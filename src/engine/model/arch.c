@@ -4,8 +4,9 @@
 #include "engine/model/arch.h"
 
 #include "engine/model/encoder.h"
+#include "engine/model/recurrent.h"
 
-#define T(name) (1u << LT_##name)
+#define T(name) (UINT64_C(1) << LT_##name)
 
 #define TENSORS_ATTENTION (T(ATTN_NORM) | T(ATTN_Q) | T(ATTN_K) | T(ATTN_V) | T(ATTN_OUT))
 #define TENSORS_FFN (T(FFN_NORM) | T(FFN_GATE) | T(FFN_UP) | T(FFN_DOWN))
@@ -55,7 +56,13 @@ static const struct arch archs[] = {
 
 const struct arch *arch_at(size_t i)
 {
-    return i < ARRAY_LEN(archs) ? &archs[i] : encoder_arch_at(i - ARRAY_LEN(archs));
+    if (i < ARRAY_LEN(archs))
+        return &archs[i];
+    i -= ARRAY_LEN(archs);
+    size_t n_recurrent = 0;
+    while (recurrent_arch_at(n_recurrent))
+        n_recurrent++;
+    return i < n_recurrent ? recurrent_arch_at(i) : encoder_arch_at(i - n_recurrent);
 }
 
 const struct arch *arch_find(struct str name)

@@ -7,6 +7,7 @@
 #include "engine/model/descriptor.h"
 
 struct encoder_arch;
+struct recurrent_arch;
 
 struct arch {
     const char *name;
@@ -19,10 +20,11 @@ struct arch {
     double attn_softcap_default; /* when the file has no key; 0 = none */
     double final_softcap_default;
     uint32_t embd_scale_layers; /* models of so many layers scale q·k by sqrt(n_embd / n_heads) */
-    uint32_t required;          /* bits 1 << enum layer_tensor */
-    uint32_t optional;
-    const struct encoder_arch *encoder; /* encoder.h; NULL = a decoder */
-    unsigned head;                      /* enum head_flags */
+    uint64_t required;          /* bits 1 << enum layer_tensor */
+    uint64_t optional;
+    const struct encoder_arch *encoder;     /* encoder.h; NULL = a decoder */
+    const struct recurrent_arch *recurrent; /* recurrent.h; NULL = all layers are attention */
+    unsigned head;                          /* enum head_flags */
 };
 
 const struct arch *arch_find(struct str name); /* or NULL */

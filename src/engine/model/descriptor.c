@@ -12,51 +12,8 @@
 
 #include "base/alloc.h"
 #include "engine/model/encoder.h"
-
-enum { KEY_MAX = 96 };
-
-/* "llama.block_count" for "block_count". */
-static const char *key_of(const struct descriptor *d, const char *suffix, char out[KEY_MAX])
-{
-    snprintf(out, KEY_MAX, "%s.%s", d->arch, suffix);
-    return out;
-}
-
-/* A whole number from min to max; *ret is the value for an absent key, unless `required`. */
-static int read_count(const struct gguf *g, const struct descriptor *d, const char *suffix,
-                      bool required, uint32_t min, uint32_t max, uint32_t *ret, struct error *err)
-{
-    char buf[KEY_MAX];
-    const char *key = key_of(d, suffix, buf);
-    uint32_t v = *ret;
-    int r = required ? gguf_get_u32(g, key, &v, err) : gguf_want_u32(g, key, &v, err);
-    if (r < 0)
-        return r;
-    if (v < min || v > max)
-        return error_set(err, ERR_CORRUPT,
-                         "%s is %" PRIu32 ", but a number from %" PRIu32 " to %" PRIu32
-                         " is needed",
-                         key, v, min, max);
-    *ret = v;
-    return 0;
-}
-
-/* A finite number from min to max; an absent key leaves *ret. */
-static int read_real(const struct gguf *g, const struct descriptor *d, const char *suffix,
-                     double min, double max, double *ret, struct error *err)
-{
-    char buf[KEY_MAX];
-    const char *key = key_of(d, suffix, buf);
-    double v = *ret;
-    int r = gguf_want_f64(g, key, &v, err);
-    if (r < 0)
-        return r;
-    if (!(v >= min && v <= max))
-        return error_set(err, ERR_CORRUPT, "%s is %g, but a number from %g to %g is needed", key, v,
-                         min, max);
-    *ret = v;
-    return 0;
-}
+#include "engine/model/keys.h"
+#include "engine/model/recurrent.h"
 
 /* ---- the architecture ---- */
 
@@ -85,6 +42,15 @@ static int refuse_variants(const struct gguf *g, const struct descriptor *d, str
     return 0;
 }
 
+/* The blocks behind the model's own that some files have, see weights.c. */
+static int read_draft_layers(const struct gguf *g, struct descriptor *d, struct error *err)
+{
+    int r = read_count(g, d, "nextn_predict_layers", false, 0, d->n_layers - 1, &d->n_draft_layers,
+                       err);
+    d->n_layers -= d->n_draft_layers;
+    return r;
+}
+
 /* ---- sizes ---- */
 
 static int read_vocab(const struct gguf *g, struct descriptor *d, struct error *err)
@@ -107,17 +73,20 @@ static int read_vocab(const struct gguf *g, struct descriptor *d, struct error *
     return 0;
 }
 
-/* A key with one value for all layers or one per layer. */
+/* A key with one value for all layers or one per layer; out: [n_layers + n_draft_layers]. */
 static int read_per_layer(const struct gguf *g, const struct descriptor *d, const char *suffix,
                           uint32_t *out, struct error *err)
 {
     char buf[KEY_MAX];
-    return gguf_get_u32_per_layer(g, key_of(d, suffix, buf), d->n_layers, out, err);
+    return gguf_get_u32_per_layer(g, key_of(d, suffix, buf), d->n_layers + d->n_draft_layers, out,
+                                  err);
 }
 
 static int check_layer(const struct descriptor *d, uint32_t i, bool own_width, struct error *err)
 {
     const struct layer_desc *l = &d->layers[i];
+    if (l->recurrent && l->n_kv_heads == 0)
+        return 0;
     if (l->n_heads == 0 || l->n_heads > MODEL_MAX_WIDTH)
         return error_set(err, ERR_CORRUPT,
                          "%s.attention.head_count is %" PRIu32 " in layer %" PRIu32, d->arch,
@@ -132,6 +101,12 @@ static int check_layer(const struct descriptor *d, uint32_t i, bool own_width, s
                          "%s.attention.head_count is %" PRIu32 " in layer %" PRIu32
                          ", but it must divide the embedding length %" PRIu32,
                          d->arch, l->n_heads, i, d->n_embd);
+    return 0;
+}
+
+static int check_ff(const struct descriptor *d, uint32_t i, struct error *err)
+{
+    const struct layer_desc *l = &d->layers[i];
     if (l->n_ff == 0 || l->n_ff > MODEL_MAX_FF)
         return error_set(err, ERR_CORRUPT,
                          "%s.feed_forward_length is %" PRIu32 " in layer %" PRIu32
@@ -152,38 +127,63 @@ static int check_heads(const struct descriptor *d, uint32_t i, struct error *err
     return 0;
 }
 
-static int read_layers(const struct gguf *g, struct descriptor *d, struct error *err)
+static int read_layer_sizes(const struct gguf *g, struct descriptor *d, bool has_ffn,
+                            struct error *err)
 {
-    d->layers = xcalloc(d->n_layers, sizeof(*d->layers));
-    CLEANUP_FREE uint32_t *v = xcalloc(d->n_layers, sizeof(*v));
+    uint32_t *v = xcalloc((size_t)d->n_layers + d->n_draft_layers, sizeof(*v));
     int r = read_per_layer(g, d, "attention.head_count", v, err);
-    if (r < 0)
-        return r;
-    for (uint32_t i = 0; i < d->n_layers; i++)
-        d->layers[i].n_heads = d->layers[i].n_kv_heads = v[i];
-    r = read_per_layer(g, d, "attention.head_count_kv", v, err);
-    if (r < 0 && r != -ERR_NOT_FOUND)
-        return r;
     for (uint32_t i = 0; r == 0 && i < d->n_layers; i++)
-        d->layers[i].n_kv_heads = v[i];
-    r = read_per_layer(g, d, "feed_forward_length", v, err);
-    if (r < 0)
-        return r;
+        d->layers[i].n_heads = d->layers[i].n_kv_heads = v[i];
+    if (r == 0) {
+        r = read_per_layer(g, d, "attention.head_count_kv", v, err);
+        for (uint32_t i = 0; r == 0 && i < d->n_layers; i++)
+            d->layers[i].n_kv_heads = v[i];
+        r = r == -ERR_NOT_FOUND ? 0 : r;
+    }
+    if (r == 0 && has_ffn) {
+        r = read_per_layer(g, d, "feed_forward_length", v, err);
+        for (uint32_t i = 0; r == 0 && i < d->n_layers; i++)
+            d->layers[i].n_ff = v[i];
+    }
+    free(v);
+    return r;
+}
+
+static int read_layers(const struct gguf *g, const struct arch *a, struct descriptor *d,
+                       struct error *err)
+{
+    const struct recurrent_arch *rec = a->recurrent;
+    bool has_ffn = !rec || rec->has_ffn;
+    d->layers = xcalloc(d->n_layers, sizeof(*d->layers));
+    int r = rec && rec->where == WHERE_ALL ? 0 : read_layer_sizes(g, d, has_ffn, err);
+    if (r == 0 && rec)
+        r = recurrent_read(g, rec, d, err);
     uint32_t head_k = 0, head_v = 0; /* 0 = from the embedding length */
-    r = read_count(g, d, "attention.key_length", false, 0, MODEL_MAX_WIDTH, &head_k, err);
+    if (r == 0)
+        r = read_count(g, d, "attention.key_length", false, 0, MODEL_MAX_WIDTH, &head_k, err);
     if (r == 0)
         r = read_count(g, d, "attention.value_length", false, 0, MODEL_MAX_WIDTH, &head_v, err);
     for (uint32_t i = 0; r == 0 && i < d->n_layers; i++) {
         struct layer_desc *l = &d->layers[i];
-        l->n_ff = v[i];
         r = check_layer(d, i, head_k > 0 && head_v > 0, err);
-        if (r < 0)
-            return r;
+        if (r == 0 && has_ffn)
+            r = check_ff(d, i, err);
+        if (r < 0 || l->n_kv_heads == 0)
+            continue;
         l->head_k = head_k > 0 ? head_k : d->n_embd / l->n_heads;
         l->head_v = head_v > 0 ? head_v : d->n_embd / l->n_heads;
         r = check_heads(d, i, err);
     }
     return r;
+}
+
+/* The first layer with attention, or NULL. */
+static const struct layer_desc *attention_layer(const struct descriptor *d)
+{
+    for (uint32_t i = 0; i < d->n_layers; i++)
+        if (d->layers[i].n_kv_heads > 0)
+            return &d->layers[i];
+    return NULL;
 }
 
 /* Which layers of an encoder have windows: the file says it for each, or how many layers a period
@@ -309,10 +309,18 @@ static int read_rope(const struct gguf *g, const struct arch *a, struct descript
     struct rope_desc *rope = &d->rope;
     if (a->encoder && !a->encoder->rotates)
         return 0;
+    bool rotates = !a->recurrent || a->recurrent->rotates;
+    char key[KEY_MAX];
+    int known = 0;
+    if (a->recurrent && a->recurrent->rotates_key)
+        known = gguf_want_bool(g, key_of(d, "rope.scaling.finetuned", key), &rotates, err);
+    if (known < 0 || !rotates || !attention_layer(d))
+        return known;
     rope->kind = a->rope;
     rope->dims = UINT32_MAX;
     for (uint32_t i = 0; i < d->n_layers; i++)
-        rope->dims = MIN(rope->dims, d->layers[i].head_k);
+        if (d->layers[i].n_kv_heads > 0)
+            rope->dims = MIN(rope->dims, d->layers[i].head_k);
     uint32_t narrowest = rope->dims;
     int r = read_count(g, d, "rope.dimension_count", false, 2, narrowest, &rope->dims, err);
     if (r < 0)
@@ -326,6 +334,23 @@ static int read_rope(const struct gguf *g, const struct arch *a, struct descript
 }
 
 /* ---- scales ---- */
+
+/* Granite's scales; 0 in the file also means none. */
+static int read_granite_scales(const struct gguf *g, struct descriptor *d, struct error *err)
+{
+    double embd = 1, residual = 1, logit = 1;
+    int r = read_real(g, d, "embedding_scale", 0, 1e6, &embd, err);
+    if (r == 0)
+        r = read_real(g, d, "residual_scale", 0, 1e6, &residual, err);
+    if (r == 0)
+        r = read_real(g, d, "logit_scale", 0, 1e6, &logit, err);
+    if (r < 0)
+        return r;
+    d->embd_scale = embd > 0 ? (float)embd : 1.0f;
+    d->residual_scale = residual > 0 ? (float)residual : 1.0f;
+    d->logit_scale = logit > 0 ? (float)(1 / logit) : 1.0f;
+    return 0;
+}
 
 static int read_scales(const struct gguf *g, const struct arch *a, struct descriptor *d,
                        struct error *err)
@@ -342,9 +367,10 @@ static int read_scales(const struct gguf *g, const struct arch *a, struct descri
     d->norm_eps = (float)eps;
 
     /* All layers share one scale, so all heads must be of one width. */
-    uint32_t head_k = d->layers[0].head_k;
-    for (uint32_t i = 1; i < d->n_layers; i++)
-        if (d->layers[i].head_k != head_k)
+    const struct layer_desc *first = attention_layer(d);
+    uint32_t head_k = first ? first->head_k : 1;
+    for (uint32_t i = 0; i < d->n_layers; i++)
+        if (d->layers[i].n_kv_heads > 0 && d->layers[i].head_k != head_k)
             return error_set(err, ERR_UNSUPPORTED,
                              "layers with heads of different widths (%" PRIu32 " and %" PRIu32
                              ") are not supported",
@@ -367,7 +393,8 @@ static int read_scales(const struct gguf *g, const struct arch *a, struct descri
     d->attn_softcap = (float)attn_cap;
     d->final_softcap = (float)final_cap;
     d->embd_scale = a->embd_scale_sqrt ? sqrtf((float)d->n_embd) : 1.0f;
-    return 0;
+    d->residual_scale = d->logit_scale = 1.0f;
+    return a->recurrent && a->recurrent->granite ? read_granite_scales(g, d, err) : 0;
 }
 
 /* ---- embeddings and ranking ---- */
@@ -487,6 +514,8 @@ int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *
     r = refuse_variants(g, &d, err);
     if (r == 0)
         r = read_count(g, &d, "block_count", true, 1, MODEL_MAX_LAYERS, &d.n_layers, err);
+    if (r == 0 && a->recurrent && a->recurrent->where == WHERE_INTERVAL)
+        r = read_draft_layers(g, &d, err);
     if (r == 0)
         r = read_count(g, &d, "embedding_length", true, 1, MODEL_MAX_WIDTH, &d.n_embd, err);
     if (r == 0)
@@ -494,7 +523,7 @@ int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *
     if (r == 0)
         r = read_vocab(g, &d, err);
     if (r == 0)
-        r = read_layers(g, &d, err);
+        r = read_layers(g, a, &d, err);
     if (r == 0)
         r = read_windows(g, a, &d, err);
     if (r == 0)

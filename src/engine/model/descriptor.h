@@ -55,7 +55,57 @@ enum layer_tensor {
     LT_FFN_DOWN,
     LT_FFN_DOWN_BIAS,
     LT_POST_FFN_NORM,
-    LT_COUNT,
+    /* where layers are not only attention (recurrent.h) */
+    LT_ATTN_Q_GATE,   /* of each head the query, then its gate; in place of LT_ATTN_Q */
+    LT_FFN_NORM_POST, /* LT_FFN_NORM under another name */
+    LT_FFN_NORM_BARE, /* and another */
+    LT_ATTN_QKV,
+    LT_ATTN_GATE,
+    LT_SHORTCONV_IN,
+    LT_SHORTCONV_CONV,
+    LT_SHORTCONV_OUT,
+    LT_SSM_IN,
+    LT_SSM_CONV,
+    LT_SSM_CONV_BIAS,
+    LT_SSM_X,
+    LT_SSM_DT,
+    LT_SSM_DT_BIAS,
+    LT_SSM_DT_NORM,
+    LT_SSM_B_NORM,
+    LT_SSM_C_NORM,
+    LT_SSM_A,        /* Mamba 1: of each channel and item of state */
+    LT_SSM_A_HEADS,  /* Mamba 2: of each head */
+    LT_SSM_A_VECTOR, /* delta net */
+    LT_SSM_D,
+    LT_SSM_D_HEADS,
+    LT_SSM_NORM_GROUPS, /* [groups][inner / groups] */
+    LT_SSM_NORM_HEAD,
+    LT_SSM_ALPHA,
+    LT_SSM_BETA,
+    LT_SSM_BETA_ALPHA, /* for each key head the betas, then the alphas of its value heads */
+    LT_SSM_OUT,
+    LT_COUNT, /* at most 64: sets of them are bits of a uint64_t */
+};
+
+/* What a layer does besides, or in place of, attention; see recurrent.h. */
+enum recurrent_kind {
+    RECURRENT_NONE,
+    RECURRENT_SHORTCONV,
+    RECURRENT_MAMBA,
+    RECURRENT_MAMBA2,
+    RECURRENT_DELTA_NET,
+};
+
+struct recurrent_desc {
+    uint32_t conv_width;
+    uint32_t inner;    /* channels: n_heads heads; for Mamba 1 dt_rank is the rank of dt */
+    uint32_t n_state;  /* of a channel; for the delta net the width of a head */
+    uint32_t n_heads;  /* Mamba 2, delta net: heads, value heads */
+    uint32_t n_groups; /* Mamba 2: of B and C; delta net: key heads. Divides n_heads */
+    uint32_t dt_rank;  /* Mamba 1 */
+    bool norms_dt_b_c; /* Mamba 1, also without tensors for that */
+    bool tiled;
+    const char *output_norm; /* the tensor's name; NULL = output_norm.weight */
 };
 
 /* How the vectors of a text's tokens become one. The numbers are those of X.pooling_type. */
@@ -85,7 +135,7 @@ enum rope_scaling { ROPE_SCALING_NONE, ROPE_SCALING_LINEAR, ROPE_SCALING_YARN };
 
 struct rope_desc {
     enum rope_kind kind;
-    uint32_t dims; /* even, at most the head width */
+    uint32_t dims; /* even, at most the head width; 0 = nothing is rotated */
     double freq_base;
     enum rope_scaling scaling;
     double factor; /* linear, YaRN: the context is this many times the trained one; >= 1 */
@@ -95,12 +145,15 @@ struct rope_desc {
 };
 
 struct layer_desc {
+    enum recurrent_kind recurrent;
     uint32_t n_heads;
-    uint32_t n_kv_heads; /* divides n_heads */
+    uint32_t n_kv_heads; /* divides n_heads; 0 = the layer has no attention */
     uint32_t head_k;     /* width of a query and of a key head */
     uint32_t head_v;
-    uint32_t n_ff;
+    uint32_t n_ff;   /* 0 = no feed-forward part */
     uint32_t window; /* 0 = the whole context is seen */
+    uint64_t tensors_required; /* beside those of all layers */
+    uint64_t tensors_optional;
 };
 
 struct descriptor {
@@ -110,14 +163,18 @@ struct descriptor {
     uint32_t n_vocab; /* rows of token_embd.weight */
     uint32_t n_ctx_train;
     struct layer_desc *layers; /* [n_layers] */
-    uint32_t tensors_required; /* bits 1 << enum layer_tensor */
-    uint32_t tensors_optional;
+    uint32_t n_draft_layers;   /* behind the others, for guessing tokens ahead: not used */
+    uint64_t tensors_required; /* bits 1 << enum layer_tensor */
+    uint64_t tensors_optional;
+    struct recurrent_desc recurrent;
     float norm_eps;
     float embd_scale; /* 1 = none */
     struct rope_desc rope;
     float attn_scale;   /* of q·k */
     float attn_softcap; /* 0 = none */
     float final_softcap;
+    float residual_scale; /* of what a layer's parts add to the residual stream; 1 = none */
+    float logit_scale;    /* 1 = none */
     enum act_kind act;
     bool gated;
     bool causal;
@@ -134,6 +191,7 @@ enum {
     MODEL_MAX_LAYERS = 1024,
     MODEL_MAX_WIDTH = 1 << 20, /* of embeddings, of all heads together */
     MODEL_MAX_FF = 1 << 22,
+    MODEL_MAX_STATE = 1 << 28, /* numbers in a layer's state */
     MODEL_MAX_VOCAB = 1 << 24,
 };
 
@@ -143,6 +201,11 @@ enum {
 int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *err);
 void descriptor_release(struct descriptor *d);
 #define CLEANUP_DESCRIPTOR CLEANUP(descriptor_release)
+
+/* Floats of the state that a layer carries from token to token; 0 = none. Below 2^32. */
+uint64_t descriptor_layer_state(const struct descriptor *d, uint32_t layer);
+/* Bytes of all layers' states of one sequence. */
+uint64_t descriptor_state_bytes(const struct descriptor *d);
 
 /* Bytes that one token takes in a KV cache. */
 uint64_t descriptor_kv_token_bytes(const struct descriptor *d, enum kv_type type);

@@ -111,7 +111,7 @@ uint64_t model_weight_bytes(const struct model *m)
 
 /* The per-layer arrays of a kv_desc. */
 struct kv_shape {
-    uint32_t *n_kv_heads, *head_k, *head_v;
+    uint32_t *n_kv_heads, *head_k, *head_v, *state;
 };
 
 static void kv_shape_release(struct kv_shape *s)
@@ -119,18 +119,21 @@ static void kv_shape_release(struct kv_shape *s)
     free(s->n_kv_heads);
     free(s->head_k);
     free(s->head_v);
+    free(s->state);
 }
 
 static struct kv_desc kv_shape_init(struct kv_shape *s, const struct descriptor *d,
-                                    uint32_t n_pages, enum kv_type type)
+                                    uint32_t n_pages, uint32_t n_states, enum kv_type type)
 {
     s->n_kv_heads = xcalloc(d->n_layers, sizeof(uint32_t));
     s->head_k = xcalloc(d->n_layers, sizeof(uint32_t));
     s->head_v = xcalloc(d->n_layers, sizeof(uint32_t));
+    s->state = xcalloc(d->n_layers, sizeof(uint32_t));
     for (uint32_t i = 0; i < d->n_layers; i++) {
         s->n_kv_heads[i] = d->layers[i].n_kv_heads;
         s->head_k[i] = d->layers[i].head_k;
         s->head_v[i] = d->layers[i].head_v;
+        s->state[i] = (uint32_t)descriptor_layer_state(d, i);
     }
     return (struct kv_desc){
         .n_layers = d->encoder ? 1 : d->n_layers,
@@ -139,14 +142,16 @@ static struct kv_desc kv_shape_init(struct kv_shape *s, const struct descriptor 
         .n_kv_heads = s->n_kv_heads,
         .head_k = s->head_k,
         .head_v = s->head_v,
+        .n_states = n_states,
+        .state = s->state,
     };
 }
 
-int model_kv_create(struct model *m, uint32_t n_pages, enum kv_type type, struct kv **ret,
-                    struct error *err)
+int model_kv_create(struct model *m, uint32_t n_pages, uint32_t n_states, enum kv_type type,
+                    struct kv **ret, struct error *err)
 {
     CLEANUP(kv_shape_release) struct kv_shape s = {0};
-    struct kv_desc desc = kv_shape_init(&s, &m->desc, n_pages, type);
+    struct kv_desc desc = kv_shape_init(&s, &m->desc, n_pages, n_states, type);
     return m->backend->ops->kv_create(m->backend, &desc, ret, err);
 }
 
@@ -169,6 +174,11 @@ uint64_t descriptor_kv_token_bytes(const struct descriptor *d, enum kv_type type
 uint64_t model_kv_token_bytes(const struct model *m, enum kv_type type)
 {
     return descriptor_kv_token_bytes(&m->desc, type);
+}
+
+uint64_t model_state_bytes(const struct model *m)
+{
+    return descriptor_state_bytes(&m->desc);
 }
 
 /* ---- evaluation ---- */

@@ -40,13 +40,16 @@ const struct descriptor *model_descriptor(const struct model *m);
 const struct gguf *model_gguf(const struct model *m); /* metadata stays readable */
 struct backend *model_backend(const struct model *m);
 
-/* A KV cache of n_pages pages of KV_PAGE_TOKENS tokens; freed with model_kv_free. An encoder uses it
- * within a batch only, in which each sequence must be whole. */
-int model_kv_create(struct model *m, uint32_t n_pages, enum kv_type type, struct kv **ret,
-                    struct error *err);
+/* A KV cache of n_pages pages of KV_PAGE_TOKENS tokens and n_states state slots (of which a model
+ * without states needs none); freed with model_kv_free. An encoder uses it within a batch only, in
+ * which each sequence must be whole. */
+int model_kv_create(struct model *m, uint32_t n_pages, uint32_t n_states, enum kv_type type,
+                    struct kv **ret, struct error *err);
 void model_kv_free(struct model *m, struct kv *kv);
 /* Bytes per token of context with this cache type. */
 uint64_t model_kv_token_bytes(const struct model *m, enum kv_type type);
+/* Bytes of a state slot; 0 = no layer has a state. */
+uint64_t model_state_bytes(const struct model *m);
 /* Bytes of weights held in memory. */
 uint64_t model_weight_bytes(const struct model *m);
 

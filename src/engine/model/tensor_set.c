@@ -49,6 +49,8 @@ static bool has_shape(const struct gguf_tensor *t, const struct tensor_want *w)
     if (w->of_rows > 0)
         return t->dims[0] == w->cols && t->dims[1] == w->of_rows && t->dims[2] == 1 &&
                t->dims[3] == 1;
+    if (w->flat && w->vector)
+        return t->dims[0] * t->dims[1] == cols && t->n_items == cols;
     if (w->flat)
         return t->dims[t->n_dims - 1] == rows && t->n_items == (uint64_t)rows * cols;
     return t->dims[0] == cols && t->dims[1] == rows && t->dims[2] == 1 && t->dims[3] == 1;
@@ -73,7 +75,7 @@ static int check_shape(const struct gguf_tensor *t, const struct tensor_want *w,
 static int check_type(const struct gguf_tensor *t, const struct tensor_want *w, struct error *err)
 {
     const struct weight_type_info *info = weight_type_info(t->type);
-    bool plain = w->vector || w->transposed;
+    bool plain = w->vector || w->transposed || w->plain;
     bool good = plain ? t->type == WT_F32 || t->type == WT_F16 || t->type == WT_BF16
                       : info && info->can_compute;
     uint64_t bytes;
@@ -83,9 +85,9 @@ static int check_type(const struct gguf_tensor *t, const struct tensor_want *w, 
         return 0;
     return error_set(err, ERR_UNSUPPORTED, "tensor '%.*s' is of type %s, which is not supported%s",
                      STR_ARG(t->name), info ? info->name : "unknown",
-                     w->vector       ? " for norms and biases"
-                     : w->transposed ? " there"
-                                     : "");
+                     w->vector ? " for norms and biases"
+                     : plain   ? " there"
+                               : "");
 }
 
 int tensor_set_want(struct tensor_set *s, const struct tensor_want *want, struct error *err)
@@ -113,6 +115,12 @@ const struct gguf_tensor *tensor_set_know(struct tensor_set *s, const char *name
     if (t)
         s->used[t - gguf_tensor_at(s->g, 0)] = true;
     return t;
+}
+
+void tensor_set_know_prefix(struct tensor_set *s, const char *prefix)
+{
+    for (size_t i = 0; i < gguf_n_tensors(s->g); i++)
+        s->used[i] |= str_starts_with(gguf_tensor_at(s->g, i)->name, str_from(prefix));
 }
 
 int tensor_set_complete(const struct tensor_set *s, const char *what, struct error *err)
@@ -171,8 +179,8 @@ static int load_entry(struct tensor_set *s, struct backend *b, const struct tens
     uint64_t row_bytes;
     if (e->want.first_row > 0 && weight_row_bytes(t->type, e->want.cols, &row_bytes))
         desc.data = (const char *)t->data + e->want.first_row * row_bytes;
-    bool part = e->want.first_col > 0;
-    bool copied = e->want.transposed || (e->want.vector && (part || t->type != WT_F32));
+    bool part = e->want.first_col > 0, plain = e->want.vector || e->want.plain;
+    bool copied = e->want.transposed || (plain && (part || t->type != WT_F32));
     bool keeps_data = false;
     if (copied) {
         desc.type = WT_F32;

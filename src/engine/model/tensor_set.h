@@ -30,11 +30,13 @@ struct tensor_want {
     uint32_t rows, cols;
     bool vector;     /* one row, of type F32, F16 or BF16, kept as F32 */
     bool required;   /* absent is an error */
-    bool flat;       /* more than two dimensions: the last is `rows`, the others together `cols` */
+    bool flat;       /* more than two dimensions: the last is `rows`, the others together `cols`;
+                        a vector: two dimensions, together `cols` */
     bool transposed; /* [rows] is the fast dimension in the file; kept as F32 */
     uint32_t first_row, of_rows; /* the tensor has of_rows rows, and only first_row .. first_row +
                                     rows of them are this weight; of_rows 0 = it has no others */
     uint32_t first_col, of_cols; /* the same of the values of a vector */
+    bool plain; /* a matrix of numbers that are not multiplied as one; kept as F32 */
 };
 
 struct tensor_entry {
@@ -60,6 +62,9 @@ int tensor_set_want(struct tensor_set *s, const struct tensor_want *want, struct
 
 /* Marks a tensor as known, but not wanted on the backend; NULL if there is none. */
 const struct gguf_tensor *tensor_set_know(struct tensor_set *s, const char *name);
+
+/* The same for all tensors whose names begin so. */
+void tensor_set_know_prefix(struct tensor_set *s, const char *prefix);
 
 /* Every tensor of the file must be wanted or known: "tensor 'x' is not part of WHAT". */
 int tensor_set_complete(const struct tensor_set *s, const char *what, struct error *err);

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "engine/kernels/types.h"
 #include "engine/model/encoder.h"
+#include "engine/model/recurrent.h"
 
 /* What a dimension of a tensor is. */
 enum dim {
@@ -23,11 +24,28 @@ enum dim {
     DIM_ATTN, /* n_heads * head_v */
     DIM_HEAD_K,
     DIM_FF,
+    DIM_2Q, /* queries and their gates */
+    DIM_3EMBD,
+    DIM_CONV_WIDTH,
+    DIM_CHANNELS, /* of the convolution */
+    DIM_INNER,
+    DIM_SSM_IN,
+    DIM_SSM_X, /* dt_rank + 2 * n_state */
+    DIM_DT_RANK,
+    DIM_STATE,
+    DIM_SSM_HEADS,
+    DIM_2SSM_HEADS,
+    DIM_HEAD_INNER, /* inner / n_heads */
+    DIM_ONE,
 };
+
+/* How a tensor is kept, see tensor_set.h. */
+enum tensor_form { FORM_MATRIX, FORM_TRANSPOSED, FORM_PLAIN, FORM_GROUPS };
 
 static const struct {
     const char *name;
     enum dim rows, cols;
+    enum tensor_form form;
 } layer_tensors[LT_COUNT] = {
     [LT_ATTN_NORM] = {"attn_norm.weight", DIM_VECTOR, DIM_EMBD},
     [LT_ATTN_Q] = {"attn_q.weight", DIM_Q, DIM_EMBD},
@@ -49,6 +67,34 @@ static const struct {
     [LT_FFN_DOWN] = {"ffn_down.weight", DIM_EMBD, DIM_FF},
     [LT_FFN_DOWN_BIAS] = {"ffn_down.bias", DIM_VECTOR, DIM_EMBD},
     [LT_POST_FFN_NORM] = {"post_ffw_norm.weight", DIM_VECTOR, DIM_EMBD},
+    [LT_ATTN_Q_GATE] = {"attn_q.weight", DIM_2Q, DIM_EMBD},
+    [LT_FFN_NORM_POST] = {"post_attention_norm.weight", DIM_VECTOR, DIM_EMBD},
+    [LT_FFN_NORM_BARE] = {"ffn_norm", DIM_VECTOR, DIM_EMBD},
+    [LT_ATTN_QKV] = {"attn_qkv.weight", DIM_CHANNELS, DIM_EMBD},
+    [LT_ATTN_GATE] = {"attn_gate.weight", DIM_INNER, DIM_EMBD},
+    [LT_SHORTCONV_IN] = {"shortconv.in_proj.weight", DIM_3EMBD, DIM_EMBD},
+    [LT_SHORTCONV_CONV] = {"shortconv.conv.weight", DIM_CONV_WIDTH, DIM_EMBD, FORM_TRANSPOSED},
+    [LT_SHORTCONV_OUT] = {"shortconv.out_proj.weight", DIM_EMBD, DIM_EMBD},
+    [LT_SSM_IN] = {"ssm_in.weight", DIM_SSM_IN, DIM_EMBD},
+    [LT_SSM_CONV] = {"ssm_conv1d.weight", DIM_CONV_WIDTH, DIM_CHANNELS, FORM_TRANSPOSED},
+    [LT_SSM_CONV_BIAS] = {"ssm_conv1d.bias", DIM_VECTOR, DIM_CHANNELS},
+    [LT_SSM_X] = {"ssm_x.weight", DIM_SSM_X, DIM_INNER},
+    [LT_SSM_DT] = {"ssm_dt.weight", DIM_INNER, DIM_DT_RANK},
+    [LT_SSM_DT_BIAS] = {"ssm_dt.bias", DIM_VECTOR, DIM_SSM_HEADS},
+    [LT_SSM_DT_NORM] = {"ssm_dt_norm.weight", DIM_VECTOR, DIM_DT_RANK},
+    [LT_SSM_B_NORM] = {"ssm_b_norm.weight", DIM_VECTOR, DIM_STATE},
+    [LT_SSM_C_NORM] = {"ssm_c_norm.weight", DIM_VECTOR, DIM_STATE},
+    [LT_SSM_A] = {"ssm_a", DIM_INNER, DIM_STATE, FORM_PLAIN},
+    [LT_SSM_A_HEADS] = {"ssm_a", DIM_ONE, DIM_SSM_HEADS, FORM_TRANSPOSED},
+    [LT_SSM_A_VECTOR] = {"ssm_a", DIM_VECTOR, DIM_SSM_HEADS},
+    [LT_SSM_D] = {"ssm_d", DIM_VECTOR, DIM_INNER},
+    [LT_SSM_D_HEADS] = {"ssm_d", DIM_ONE, DIM_SSM_HEADS, FORM_TRANSPOSED},
+    [LT_SSM_NORM_GROUPS] = {"ssm_norm.weight", DIM_VECTOR, DIM_INNER, FORM_GROUPS},
+    [LT_SSM_NORM_HEAD] = {"ssm_norm.weight", DIM_VECTOR, DIM_HEAD_INNER},
+    [LT_SSM_ALPHA] = {"ssm_alpha.weight", DIM_SSM_HEADS, DIM_EMBD},
+    [LT_SSM_BETA] = {"ssm_beta.weight", DIM_SSM_HEADS, DIM_EMBD},
+    [LT_SSM_BETA_ALPHA] = {"ssm_ba.weight", DIM_2SSM_HEADS, DIM_EMBD},
+    [LT_SSM_OUT] = {"ssm_out.weight", DIM_EMBD, DIM_INNER},
 };
 
 void weight_name(uint32_t layer, enum layer_tensor tensor, char out[WEIGHT_NAME_MAX])
@@ -75,6 +121,32 @@ static uint32_t dim_size(const struct descriptor *d, const struct layer_desc *l,
         return l->head_k;
     case DIM_FF:
         return l->n_ff;
+    case DIM_2Q:
+        return 2 * l->n_heads * l->head_k;
+    case DIM_3EMBD:
+        return 3 * d->n_embd;
+    case DIM_CONV_WIDTH:
+        return d->recurrent.conv_width;
+    case DIM_CHANNELS:
+        return recurrent_conv_channels(d);
+    case DIM_INNER:
+        return d->recurrent.inner;
+    case DIM_SSM_IN:
+        return recurrent_in_rows(d);
+    case DIM_SSM_X:
+        return d->recurrent.dt_rank + 2 * d->recurrent.n_state;
+    case DIM_DT_RANK:
+        return d->recurrent.dt_rank;
+    case DIM_STATE:
+        return d->recurrent.n_state;
+    case DIM_SSM_HEADS:
+        return d->recurrent.n_heads;
+    case DIM_2SSM_HEADS:
+        return 2 * d->recurrent.n_heads;
+    case DIM_HEAD_INNER:
+        return d->recurrent.inner / d->recurrent.n_heads;
+    case DIM_ONE:
+        return 1;
     }
     return 0;
 }
@@ -84,17 +156,21 @@ static uint32_t dim_size(const struct descriptor *d, const struct layer_desc *l,
 static int want_layer(struct weights *w, const struct descriptor *d, uint32_t i, struct error *err)
 {
     for (uint32_t k = 0; k < LT_COUNT; k++) {
-        bool required = d->tensors_required >> k & 1;
-        if (!required && !(d->tensors_optional >> k & 1))
+        const struct layer_desc *l = &d->layers[i];
+        bool required = (d->tensors_required | l->tensors_required) >> k & 1;
+        if (!required && !((d->tensors_optional | l->tensors_optional) >> k & 1))
             continue;
         char name[WEIGHT_NAME_MAX];
         weight_name(i, k, name);
         const struct tensor_want want = {
             .name = name,
             .slot = &w->layers[i].t[k],
-            .rows = dim_size(d, &d->layers[i], layer_tensors[k].rows),
-            .cols = dim_size(d, &d->layers[i], layer_tensors[k].cols),
+            .rows = dim_size(d, l, layer_tensors[k].rows),
+            .cols = dim_size(d, l, layer_tensors[k].cols),
             .vector = layer_tensors[k].rows == DIM_VECTOR,
+            .flat = layer_tensors[k].form == FORM_GROUPS,
+            .transposed = layer_tensors[k].form == FORM_TRANSPOSED,
+            .plain = layer_tensors[k].form == FORM_PLAIN,
             .required = required,
         };
         int r = tensor_set_want(&w->tensors, &want, err);
@@ -111,6 +187,11 @@ static int read_rope_factors(struct weights *w, const struct descriptor *d, stru
     if (!t)
         return 0;
     uint32_t n = d->rope.dims / 2;
+    if (n == 0)
+        return error_set(err, ERR_UNSUPPORTED,
+                         "tensor 'rope_freqs.weight' is not part of a %s "
+                         "model, which rotates nothing",
+                         d->arch);
     if (t->type != WT_F32 || t->n_items != n)
         return error_set(err, ERR_CORRUPT,
                          "tensor 'rope_freqs.weight' has %" PRIu64
@@ -126,13 +207,25 @@ static int read_rope_factors(struct weights *w, const struct descriptor *d, stru
     return 0;
 }
 
+/* Draft layers guess tokens ahead for a program that verifies them; an answer is the same without.
+ */
+static void know_draft_layers(struct tensor_set *s, const struct descriptor *d)
+{
+    for (uint32_t i = d->n_layers; i < d->n_layers + d->n_draft_layers; i++) {
+        char prefix[WEIGHT_NAME_MAX];
+        snprintf(prefix, sizeof(prefix), "blk.%" PRIu32 ".", i);
+        tensor_set_know_prefix(s, prefix);
+    }
+}
+
 /* Finds and checks all tensors. */
 static int want_all(struct weights *w, const struct gguf *g, const struct descriptor *d,
                     struct error *err)
 {
+    const char *norm = d->recurrent.output_norm ? d->recurrent.output_norm : "output_norm.weight";
     const struct tensor_want global[] = {
         {"token_embd.weight", &w->token_embd, d->n_vocab, d->n_embd, .required = true},
-        {"output_norm.weight", &w->output_norm, 1, d->n_embd, .vector = true, .required = true},
+        {norm, &w->output_norm, 1, d->n_embd, .vector = true, .required = true},
         {"output.weight", &w->output, d->n_vocab, d->n_embd},
     };
     w->n_layers = d->n_layers;
@@ -148,6 +241,7 @@ static int want_all(struct weights *w, const struct gguf *g, const struct descri
         r = read_rope_factors(w, d, err);
     if (r < 0)
         return r;
+    know_draft_layers(&w->tensors, d);
     char what[64];
     snprintf(what, sizeof(what), "a %s model of %" PRIu32 " layers", d->arch, d->n_layers);
     return tensor_set_complete(&w->tensors, what, err);

@@ -70,9 +70,9 @@ struct batcher {
     const float **batch_media; /* [batch_rows] rows of media, NULL for text */
     int32_t *batch_sees;       /* [batch_rows] */
     size_t batch_rows;         /* step_tokens + n_parallel + MEDIA_WHOLE_MAX */
-    struct batch_seq *seqs;    /* [n_parallel] */
+    struct batch_seq *seqs;    /* [n_parallel * CACHE_PARTS_MAX] */
     int32_t *out_rows;         /* [n_parallel] */
-    struct slot **batch_slots; /* [n_parallel] of each batch_seq */
+    struct slot **batch_slots; /* [n_parallel] those in the step under way */
     double prefill_token_ns;   /* moving average; 0 = not known yet */
 
     pthread_mutex_t lock;
@@ -369,7 +369,7 @@ static bool admit(struct batcher *b)
 
 struct step {
     struct batch batch;
-    uint32_t n_prompt_tokens;
+    uint32_t n_slots, n_prompt_tokens;
     struct generation *owner; /* whose step it is, if it is one request's alone */
 };
 
@@ -454,14 +454,19 @@ static void keep_media_whole(struct batcher *b)
     }
 }
 
-/* Pages for what share_out() planned. */
-static void reserve_pages(struct batcher *b)
+/* Pages and states for what share_out() planned. Steps with media stay in one piece. */
+static void reserve_cache(struct batcher *b)
 {
     for (uint32_t i = 0; i < b->n_parallel; i++) {
         struct slot *s = &b->slots[i];
         struct error err = ERROR_INIT;
-        if (s->g && cache_seq_reserve(&b->cache, &s->cache, s->n_past + s->n_now, &err) < 0)
+        if (s->g && cache_seq_reserve(&b->cache, &s->cache, s->n_past, s->n_now, &err) < 0)
             fail_request(b, s->g, &err);
+    }
+    for (uint32_t i = 0; i < b->n_parallel; i++) {
+        struct slot *s = &b->slots[i];
+        if (slot_in_prompt(s) && slot_prompt(s)->n_media == 0)
+            cache_seq_cut(&b->cache, &s->cache, s->n_past, s->n_prompt);
     }
 }
 
@@ -486,6 +491,24 @@ static bool fill_media(struct batcher *b, const struct slot *s, int32_t first_ro
     return any;
 }
 
+/* The sequence's parts of the batch: one, or where the cache wants states in between, several. */
+static void add_parts(struct batcher *b, const struct slot *s, struct batch *batch)
+{
+    int32_t row = batch->n_tokens, n_past = (int32_t)s->n_past, state = s->cache.state;
+    for (uint32_t i = 0; i < s->cache.n_parts; i++) {
+        const struct cache_part *part = &s->cache.parts[i];
+        b->seqs[batch->n_seqs++] = (struct batch_seq){.first = row,
+                                                      .n = (int32_t)part->n,
+                                                      .n_past = n_past,
+                                                      .pages = s->cache.pages,
+                                                      .state_in = state,
+                                                      .state_out = part->state};
+        row += (int32_t)part->n;
+        n_past += (int32_t)part->n;
+        state = part->state;
+    }
+}
+
 /* Fills the batch; false if there is nothing to compute. */
 static bool build(struct batcher *b, struct step *step)
 {
@@ -496,15 +519,12 @@ static bool build(struct batcher *b, struct step *step)
         struct slot *s = &b->slots[i];
         if (!s->g || s->n_now == 0)
             continue;
-        if (batch->n_seqs == 0)
+        if (step->n_slots == 0)
             step->owner = s->g;
         else if (step->owner != s->g)
             step->owner = NULL;
-        b->batch_slots[batch->n_seqs] = s;
-        b->seqs[batch->n_seqs++] = (struct batch_seq){.first = batch->n_tokens,
-                                                      .n = (int32_t)s->n_now,
-                                                      .n_past = (int32_t)s->n_past,
-                                                      .pages = s->cache.pages};
+        b->batch_slots[step->n_slots++] = s;
+        add_parts(b, s, batch);
         memcpy(b->batch_ids + batch->n_tokens, s->ids + s->n_past, s->n_now * sizeof(*s->ids));
         for (uint32_t k = 0; k < s->n_now; k++)
             b->batch_sees[batch->n_tokens + (int32_t)k] = (int32_t)(s->n_past + k);
@@ -579,7 +599,7 @@ static void slot_sample(struct batcher *b, struct slot *s, const float *logits)
 static void deliver(struct batcher *b, const struct step *step)
 {
     const float *logits = b->logits;
-    for (int32_t i = 0; i < step->batch.n_seqs; i++) {
+    for (uint32_t i = 0; i < step->n_slots; i++) {
         struct slot *s = b->batch_slots[i];
         const float *mine = NULL;
         bool was_prompt = s->n_past < s->n_prompt;
@@ -656,7 +676,7 @@ static void run_step(struct batcher *b, struct step *step)
         learn_speed(b, step, clock_mono_ns() - start);
         deliver(b, step);
     } else if (r != -ERR_CANCELED) {
-        for (int32_t i = 0; i < step->batch.n_seqs; i++)
+        for (uint32_t i = 0; i < step->n_slots; i++)
             if (b->batch_slots[i]->g)
                 fail_request(b, b->batch_slots[i]->g, &err);
     }
@@ -739,7 +759,7 @@ static void *batcher_main(void *arg)
             publish(b, NULL);
         share_out(b);
         keep_media_whole(b);
-        reserve_pages(b);
+        reserve_cache(b);
         bool work = build(b, &step);
         if (work)
             run_step(b, &step);
@@ -760,7 +780,7 @@ static int batcher_allocate(struct batcher *b, const struct batcher_options *o, 
         return r;
     size_t n = b->n_parallel;
     b->slots = xcalloc(n, sizeof(*b->slots));
-    b->seqs = xcalloc(n, sizeof(*b->seqs));
+    b->seqs = xcalloc(n * CACHE_PARTS_MAX, sizeof(*b->seqs));
     b->out_rows = xcalloc(n, sizeof(*b->out_rows));
     b->batch_slots = xcalloc(n, sizeof(*b->batch_slots));
     b->infos = xcalloc(n, sizeof(*b->infos));

@@ -17,7 +17,11 @@ struct text {
     int32_t page;     /* the first of its pages */
     double *sum;      /* [n_embd] POOLING_MEAN, while it is computed */
     float *rows;      /* [n_rows][width] the result */
+    int32_t state;    /* slot of its state */
 };
+
+/* Texts at a time where layers carry states, and state slots. */
+enum { GROUP_STATES = 8 };
 
 struct embedding {
     struct lm *lm;
@@ -135,7 +139,7 @@ static int cache_ensure(struct embedding *e, uint32_t n_pages, struct error *err
     model_kv_free(e->lm->model, TAKE(e->kv));
     free(TAKE(e->pages));
     e->n_pages = 0;
-    int r = model_kv_create(e->lm->model, n_pages, e->kv_type, &e->kv, err);
+    int r = model_kv_create(e->lm->model, n_pages, GROUP_STATES, e->kv_type, &e->kv, err);
     if (r < 0)
         return r;
     e->pages = alloc_array(n_pages, sizeof(*e->pages));
@@ -155,6 +159,9 @@ static int group_begin(struct embedding *e, struct error *err)
     for (; e->group_end < e->n_texts; e->group_end++) {
         struct text *t = &e->texts[e->group_end];
         if (tokens > 0 && tokens + t->n > EMBEDDING_STEP_TOKENS)
+            break;
+        t->state = (int32_t)(e->group_end - e->group_first);
+        if (t->state == GROUP_STATES && model_state_bytes(e->lm->model) > 0)
             break;
         t->page = (int32_t)pages;
         tokens += t->n;
@@ -266,6 +273,13 @@ struct part {
     uint32_t first, n;
 };
 
+/* The slot of the state behind it. A text that takes several steps is alone in its group: it has
+ * two slots in turns. */
+static int32_t next_state(const struct part *p)
+{
+    return p->first > 0 ? !p->t->state : p->t->state;
+}
+
 static int step_finish(const struct embedding *e, const struct part *parts, size_t n_parts,
                        struct error *err)
 {
@@ -280,6 +294,7 @@ static int step_finish(const struct embedding *e, const struct part *parts, size
             row += e->n_embd;
         }
         t->done += parts[i].n;
+        t->state = next_state(&parts[i]);
         int r = t->done == t->n ? text_finish(e, t, rows, err) : 0;
         if (r < 0)
             return r;
@@ -303,7 +318,9 @@ static int step_run(struct embedding *e, const struct part *parts, size_t n_part
         e->seqs[i] = (struct batch_seq){.first = at,
                                         .n = (int32_t)p->n,
                                         .n_past = (int32_t)p->first,
-                                        .pages = e->pages + p->t->page};
+                                        .pages = e->pages + p->t->page,
+                                        .state_in = p->first > 0 ? p->t->state : -1,
+                                        .state_out = next_state(p)};
         memcpy(e->ids + at, p->t->ids + p->first, p->n * sizeof(*e->ids));
         for (uint32_t k = 0; k < p->n; k++, at++)
             if (wants_row(e, p->t, p->first + k))

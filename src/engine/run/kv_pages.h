@@ -3,8 +3,8 @@
  * Which pages of the KV cache are in use: a free list and a reference count a page.
  *
  * A page is referenced by each sequence that has it in its table and by the prefix tree. It is free
- * again when the last reference goes. One thread, the batcher's, calls in here; all memory is taken
- * at the start. */
+ * again when the last reference goes. State slots are counted the same way. One thread, the
+ * batcher's, calls in here; all memory is taken at the start. */
 #ifndef ENGINE_RUN_KV_PAGES_H
 #define ENGINE_RUN_KV_PAGES_H
 

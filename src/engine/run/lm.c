@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "engine/run/cache.h"
 #include "engine/run/memory.h"
 #include "engine/run/vocab_load.h"
 #include "gguf/gguf.h"
@@ -112,12 +113,13 @@ int lm_tokenize_prompt(const struct lm *lm, struct str text, struct token_list *
     return tokenizer_encode(lm->tokenizer, text, flags, out, err);
 }
 
-uint32_t lm_fitting_ctx_size(uint32_t n_ctx_train, uint64_t token_bytes)
+uint32_t lm_fitting_ctx_size(uint32_t n_ctx_train, uint64_t token_bytes, uint64_t fixed_bytes)
 {
     uint64_t n_ctx = n_ctx_train > 0 ? n_ctx_train : DEFAULT_CTX_MIN;
     uint64_t available = memory_available();
     if (available > 0 && token_bytes > 0) {
-        uint64_t fits = available / 2 / token_bytes;
+        uint64_t half = available / 2;
+        uint64_t fits = (half > fixed_bytes ? half - fixed_bytes : 0) / token_bytes;
         fits = MAX(fits - fits % DEFAULT_CTX_STEP, (uint64_t)DEFAULT_CTX_MIN);
         n_ctx = MIN(n_ctx, fits);
     }
@@ -126,5 +128,7 @@ uint32_t lm_fitting_ctx_size(uint32_t n_ctx_train, uint64_t token_bytes)
 
 uint32_t lm_default_ctx_size(const struct lm *lm, uint32_t n_seqs, enum kv_type type)
 {
-    return lm_fitting_ctx_size(lm->n_ctx_train, model_kv_token_bytes(lm->model, type) * n_seqs);
+    uint64_t state_bytes = model_state_bytes(lm->model);
+    return lm_fitting_ctx_size(lm->n_ctx_train, model_kv_token_bytes(lm->model, type) * n_seqs,
+                               state_bytes * cache_n_states(state_bytes, n_seqs, lm->n_ctx_train));
 }

@@ -59,7 +59,8 @@ struct str lm_metadata(const struct lm *lm, const char *key);
  * sequences of it would need more than half of the memory that is free now. */
 uint32_t lm_default_ctx_size(const struct lm *lm, uint32_t n_seqs, enum kv_type type);
 
-/* The same from the numbers alone: token_bytes are those of all sequences together. */
-uint32_t lm_fitting_ctx_size(uint32_t n_ctx_train, uint64_t token_bytes);
+/* The same from the numbers alone: token_bytes are those of all sequences together, fixed_bytes are
+ * needed whatever the size is. */
+uint32_t lm_fitting_ctx_size(uint32_t n_ctx_train, uint64_t token_bytes, uint64_t fixed_bytes);
 
 #endif

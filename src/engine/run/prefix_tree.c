@@ -15,8 +15,18 @@
 #include "base/alloc.h"
 #include "engine/backend/backend.h"
 
+/* A state after the first n tokens of a node's page. */
+struct snapshot {
+    struct prefix_node *node;
+    struct snapshot *next;            /* of the same node; also links unused ones */
+    struct snapshot *older, *younger; /* by use */
+    uint32_t n;
+    int32_t state;
+};
+
 struct prefix_node {
     struct prefix_node *parent, *first_child;
+    struct snapshot *snapshots;
     struct prefix_node *next, *prev;     /* siblings; `next` also links unused nodes */
     struct prefix_node *older, *younger; /* by use */
     int32_t page;
@@ -29,6 +39,10 @@ struct prefix_tree {
     struct prefix_node root; /* stands for no page; also the head of the list by use */
     struct prefix_node *nodes, *unused;
     uint32_t n_nodes;
+    struct kv_pages *states;    /* NULL: no layer has any */
+    struct snapshot *snapshots; /* [states->n] */
+    struct snapshot *unused_snapshots;
+    struct snapshot by_use; /* the head of the ring of snapshots, as the root of the nodes' */
 };
 
 /* ---- lists ---- */
@@ -54,6 +68,38 @@ static void touch_path(struct prefix_tree *t, struct prefix_node *node)
         use_unlink(node);
         use_push(t, node);
     }
+}
+
+static void snapshot_unlink(struct snapshot *s)
+{
+    s->older->younger = s->younger;
+    s->younger->older = s->older;
+}
+
+static void snapshot_push(struct prefix_tree *t, struct snapshot *s)
+{
+    s->younger = &t->by_use;
+    s->older = t->by_use.older;
+    s->older->younger = s;
+    t->by_use.older = s;
+}
+
+static void snapshot_touch(struct prefix_tree *t, struct snapshot *s)
+{
+    snapshot_unlink(s);
+    snapshot_push(t, s);
+}
+
+static void snapshot_remove(struct prefix_tree *t, struct snapshot *s)
+{
+    struct snapshot **link = &s->node->snapshots;
+    while (*link != s)
+        link = &(*link)->next;
+    *link = s->next;
+    snapshot_unlink(s);
+    kv_pages_unref(t->states, s->state);
+    s->next = t->unused_snapshots;
+    t->unused_snapshots = s;
 }
 
 static struct prefix_node *node_add(struct prefix_tree *t, struct prefix_node *parent,
@@ -83,6 +129,8 @@ static void node_remove(struct prefix_tree *t, struct prefix_node *node)
         node->parent->first_child = node->next;
     if (node->next)
         node->next->prev = node->prev;
+    while (node->snapshots)
+        snapshot_remove(t, node->snapshots);
     use_unlink(node);
     kv_pages_unref(t->pages, node->page);
     node->next = t->unused;
@@ -92,13 +140,24 @@ static void node_remove(struct prefix_tree *t, struct prefix_node *node)
 
 /* ---- the tree ---- */
 
-int prefix_tree_create(struct kv_pages *pages, struct prefix_tree **ret, struct error *err)
+int prefix_tree_create(struct kv_pages *pages, struct kv_pages *states, struct prefix_tree **ret,
+                       struct error *err)
 {
     struct prefix_tree *t = xcalloc(1, sizeof(*t));
+    uint32_t n_states = states ? states->n : 0;
     t->nodes = alloc_array(pages->n, sizeof(*t->nodes));
-    if (!t->nodes) {
+    t->snapshots = alloc_array(n_states, sizeof(*t->snapshots));
+    if (!t->nodes || (n_states > 0 && !t->snapshots)) {
+        free(t->nodes);
+        free(t->snapshots);
         free(t);
         return error_set(err, ERR_NOMEM, "out of memory for the prefix tree of %u pages", pages->n);
+    }
+    t->states = states;
+    t->by_use.older = t->by_use.younger = &t->by_use;
+    for (uint32_t i = n_states; i-- > 0;) {
+        t->snapshots[i].next = t->unused_snapshots;
+        t->unused_snapshots = &t->snapshots[i];
     }
     t->pages = pages;
     t->root.older = t->root.younger = &t->root;
@@ -117,6 +176,9 @@ void prefix_tree_free(struct prefix_tree *t)
         return;
     for (struct prefix_node *n = t->root.younger; n != &t->root; n = n->younger)
         kv_pages_unref(t->pages, n->page);
+    for (struct snapshot *k = t->by_use.younger; k != &t->by_use; k = k->younger)
+        kv_pages_unref(t->states, k->state);
+    free(t->snapshots);
     free(t->nodes);
     free(t);
 }
@@ -159,30 +221,80 @@ static struct prefix_node *best_child(const struct prefix_node *parent, const in
     return best;
 }
 
+/* A place on the way from the root: n_pages full pages, the last of them `node`'s, and then
+ * part_tokens of the page of `part`. */
+struct place {
+    struct prefix_node *node, *part;
+    uint32_t n_pages, part_tokens;
+    struct snapshot *snapshot;
+};
+
+/* The furthest state among the children of at->node, within what they share with ids[0..n). All
+ * of them are looked at: two pages may begin alike, and one of them have the state. */
+static void look_for_states(const struct place *at, const int32_t *ids, size_t n,
+                            struct place *best)
+{
+    uint32_t found = 0;
+    for (struct prefix_node *c = at->node->first_child; c; c = c->next) {
+        if (!c->snapshots)
+            continue;
+        uint32_t common = common_prefix(c->ids, c->n, ids, n);
+        for (struct snapshot *s = c->snapshots; s; s = s->next) {
+            if (s->n > common || s->n <= found)
+                continue;
+            found = s->n;
+            *best = *at;
+            best->snapshot = s;
+            if (s->n == KV_PAGE_TOKENS) {
+                best->node = c;
+                best->n_pages++;
+            } else {
+                best->part = c;
+                best->part_tokens = s->n;
+            }
+        }
+    }
+}
+
 void prefix_tree_find(struct prefix_tree *t, const int32_t *ids, size_t n, int32_t *pages_out,
                       struct prefix_match *ret)
 {
-    struct prefix_match m = {.node = &t->root, .part_page = -1};
+    struct place at = {.node = &t->root}, best = at;
     for (;;) {
         uint32_t common;
-        struct prefix_node *c = best_child(m.node, ids, n, &common);
-        if (!c) {
-            touch_path(t, m.node);
+        struct prefix_node *c = best_child(at.node, ids, n, &common);
+        if (!c)
             break;
-        }
-        kv_pages_ref(t->pages, c->page);
+        if (t->states)
+            look_for_states(&at, ids, n, &best);
         if (common < KV_PAGE_TOKENS) {
-            m.part_page = c->page;
-            m.part_tokens = common;
-            touch_path(t, c);
+            at.part = c;
+            at.part_tokens = common;
             break;
         }
-        pages_out[m.n_pages++] = c->page;
-        m.node = c;
+        pages_out[at.n_pages++] = c->page;
+        at.node = c;
         ids += KV_PAGE_TOKENS;
         n -= KV_PAGE_TOKENS;
     }
-    *ret = m;
+    if (t->states)
+        at = best;
+    for (uint32_t i = 0; i < at.n_pages; i++)
+        kv_pages_ref(t->pages, pages_out[i]);
+    if (at.part)
+        kv_pages_ref(t->pages, at.part->page);
+    if (at.snapshot) {
+        kv_pages_ref(t->states, at.snapshot->state);
+        snapshot_touch(t, at.snapshot);
+    }
+    touch_path(t, at.part ? at.part : at.node);
+    *ret = (struct prefix_match){
+        .node = at.node,
+        .n_pages = at.n_pages,
+        .part_page = at.part ? at.part->page : -1,
+        .part_tokens = at.part_tokens,
+        .state = at.snapshot ? at.snapshot->state : -1,
+    };
 }
 
 struct prefix_node *prefix_tree_put(struct prefix_tree *t, struct prefix_node *parent,
@@ -207,7 +319,37 @@ struct prefix_node *prefix_tree_put(struct prefix_tree *t, struct prefix_node *p
         c->page = *page;
     }
     touch_path(t, c);
-    return n == KV_PAGE_TOKENS ? c : NULL;
+    return c;
+}
+
+void prefix_tree_keep_state(struct prefix_tree *t, struct prefix_node *node, uint32_t n,
+                            int32_t state)
+{
+    assert(n > 0 && n <= node->n);
+    for (struct snapshot *s = node->snapshots; s; s = s->next) {
+        if (s->n == n) { /* the same numbers, as the backend promises */
+            snapshot_touch(t, s);
+            return;
+        }
+    }
+    struct snapshot *s = t->unused_snapshots;
+    assert(s); /* one a slot, and the caller keeps a slot once */
+    t->unused_snapshots = s->next;
+    *s = (struct snapshot){.node = node, .next = node->snapshots, .n = n, .state = state};
+    node->snapshots = s;
+    snapshot_push(t, s);
+    kv_pages_ref(t->states, state);
+}
+
+bool prefix_tree_evict_state(struct prefix_tree *t)
+{
+    for (struct snapshot *s = t->by_use.younger; s != &t->by_use; s = s->younger) {
+        if (kv_pages_refs(t->states, s->state) == 1) {
+            snapshot_remove(t, s);
+            return true;
+        }
+    }
+    return false;
 }
 
 bool prefix_tree_evict(struct prefix_tree *t)

@@ -21,7 +21,12 @@
  * references all pages on its path, so an unreferenced node has no referenced descendant, and
  * everything not in use can be evicted from the leaves up.
  *
- * One thread, the batcher's. Nodes are allocated at the start, one a page.
+ * Where layers carry a state, a prefix can be taken up only where a state was kept: a snapshot,
+ * which hangs at the node of its last token. prefix_tree_find() then ends at the longest prefix
+ * that has one. Snapshots that nobody else references go least recently used first, and with their
+ * page.
+ *
+ * One thread, the batcher's. Nodes are allocated at the start, one a page, snapshots one a slot.
  */
 #ifndef ENGINE_RUN_PREFIX_TREE_H
 #define ENGINE_RUN_PREFIX_TREE_H
@@ -36,8 +41,10 @@
 struct prefix_tree;
 struct prefix_node;
 
-/* `pages` is borrowed and must outlive the tree. */
-int prefix_tree_create(struct kv_pages *pages, struct prefix_tree **ret, struct error *err);
+/* `pages` and `states` are borrowed and must outlive the tree; states: NULL where no layer has one.
+ */
+int prefix_tree_create(struct kv_pages *pages, struct kv_pages *states, struct prefix_tree **ret,
+                       struct error *err);
 void prefix_tree_free(struct prefix_tree *t); /* drops its references; NULL is fine */
 
 struct prefix_node *prefix_tree_root(struct prefix_tree *t);
@@ -48,19 +55,28 @@ struct prefix_match {
     uint32_t n_pages;         /* full pages */
     int32_t part_page; /* a page that goes on with `part_tokens` more of the ids; -1 = none */
     uint32_t part_tokens;
+    int32_t state; /* after all these tokens; -1 = no layer has one, or none of them is known */
 };
 
 /* Follows ids[0..n) from the root. The caller gets a reference to each full page, stored in
- * pages_out[0..n_pages), and one to part_page if there is one. */
+ * pages_out[0..n_pages), one to part_page if there is one, and one to `state`. */
 void prefix_tree_find(struct prefix_tree *t, const int32_t *ids, size_t n, int32_t *pages_out,
                       struct prefix_match *ret);
 
 /* Enters a page with the tokens ids[0..n), 0 < n <= KV_PAGE_TOKENS, that follow `parent`. The tree
  * takes a reference of its own. If it has these tokens already, *page is exchanged for that page:
- * the caller's reference moves to it. Returns the node, to be the parent of the next page, or NULL
- * for a partly filled page. */
+ * the caller's reference moves to it. Returns the node; that of a full page is the parent of the
+ * next. */
 struct prefix_node *prefix_tree_put(struct prefix_tree *t, struct prefix_node *parent,
                                     const int32_t *ids, uint32_t n, int32_t *page);
+
+/* Keeps `state`, the one after the first n tokens of the node's page, 0 < n; the tree takes a
+ * reference of its own unless it has a state there already. A slot is kept in one place only. */
+void prefix_tree_keep_state(struct prefix_tree *t, struct prefix_node *node, uint32_t n,
+                            int32_t state);
+
+/* Frees the least recently used state that nobody else references; false if there is none. */
+bool prefix_tree_evict_state(struct prefix_tree *t);
 
 /* Frees the least recently used page that nobody else references; false if there is none. */
 bool prefix_tree_evict(struct prefix_tree *t);

@@ -48,7 +48,7 @@ struct bench {
 static int bench_init(struct bench *b, int64_t n_tokens, struct error *err)
 {
     uint32_t n_pages = (uint32_t)((n_tokens + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS);
-    int r = model_kv_create(b->lm->model, MAX(n_pages, 1u), KV_F16, &b->kv, err);
+    int r = model_kv_create(b->lm->model, MAX(n_pages, 1u), 2, KV_F16, &b->kv, err);
     if (r < 0)
         return r;
     b->pages = alloc_array(n_pages + 1, sizeof(*b->pages));
@@ -78,9 +78,15 @@ static void bench_release(struct bench *b)
 static int run_once(struct bench *b, int64_t n, int32_t step, double *ret_rate, struct error *err)
 {
     int64_t start = clock_mono_ns();
+    int32_t state = 0; /* of two slots, in turns */
     for (int64_t past = 0; past < n;) {
         int32_t now = (int32_t)MIN(n - past, (int64_t)step);
-        struct batch_seq seq = {.n = now, .n_past = (int32_t)past, .pages = b->pages};
+        struct batch_seq seq = {.n = now,
+                                .n_past = (int32_t)past,
+                                .pages = b->pages,
+                                .state_in = past > 0 ? state : -1,
+                                .state_out = !state};
+        state = !state;
         int32_t last = now - 1;
         /* Prompts need the logits of their last token only. */
         struct batch batch = {.n_tokens = now,

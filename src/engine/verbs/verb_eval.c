@@ -47,6 +47,7 @@ struct eval {
     struct kv *kv;
     int32_t *pages; /* page i of the sequence is page i of the cache */
     uint32_t n_pages;
+    int32_t state; /* of two slots, the one behind the last token */
     float *logits; /* [n_vocab] of the last position */
 };
 
@@ -61,7 +62,7 @@ static int ensure_cache(struct eval *e, uint64_t n_tokens, struct error *err)
     model_kv_free(e->lm->model, TAKE(e->kv));
     free(TAKE(e->pages));
     e->n_pages = 0;
-    int r = model_kv_create(e->lm->model, need, e->type, &e->kv, err);
+    int r = model_kv_create(e->lm->model, need, 2, e->type, &e->kv, err);
     if (r < 0)
         return r;
     e->pages = alloc_array(need, sizeof(*e->pages));
@@ -79,8 +80,11 @@ static int feed(struct eval *e, const int32_t *ids, size_t n, size_t n_past, str
     for (size_t at = 0; at < n;) {
         int32_t step = (int32_t)MIN(n - at, (size_t)CHUNK_TOKENS);
         int32_t last = step - 1;
-        struct batch_seq seq = {
-            .first = 0, .n = step, .n_past = (int32_t)(n_past + at), .pages = e->pages};
+        struct batch_seq seq = {.n = step,
+                                .n_past = (int32_t)(n_past + at),
+                                .pages = e->pages,
+                                .state_in = n_past + at > 0 ? e->state : -1,
+                                .state_out = !e->state};
         struct batch batch = {.n_tokens = step,
                               .ids = ids + at,
                               .n_seqs = 1,
@@ -90,6 +94,7 @@ static int feed(struct eval *e, const int32_t *ids, size_t n, size_t n_past, str
         int r = model_eval(e->lm->model, e->kv, &batch, e->logits, NULL, err);
         if (r < 0)
             return r;
+        e->state = !e->state;
         at += (size_t)step;
     }
     return 0;

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "engine/model/descriptor.h"
 #include "engine/model/weights.h"
+#include "engine/run/cache.h"
 #include "engine/run/lm.h"
 #include "engine/run/vocab_load.h"
 #include "engine/verbs/verbs.h"
@@ -75,24 +76,30 @@ static const char *quantization(const struct gguf *g)
 
 static void add_shape(struct json *out, const struct descriptor *d)
 {
-    const struct layer_desc *l = &d->layers[0]; /* the largest where layers differ */
-    uint32_t n_heads = l->n_heads, n_kv_heads = l->n_kv_heads, n_ff = l->n_ff, window = l->window;
-    for (uint32_t i = 1; i < d->n_layers; i++) {
-        n_heads = MAX(n_heads, d->layers[i].n_heads);
-        n_kv_heads = MAX(n_kv_heads, d->layers[i].n_kv_heads);
-        n_ff = MAX(n_ff, d->layers[i].n_ff);
-        window = MAX(window, d->layers[i].window);
+    struct layer_desc most = {0}; /* where layers differ */
+    uint32_t n_recurrent = 0;
+    for (uint32_t i = 0; i < d->n_layers; i++) {
+        const struct layer_desc *l = &d->layers[i];
+        most.n_heads = MAX(most.n_heads, l->n_heads);
+        most.n_kv_heads = MAX(most.n_kv_heads, l->n_kv_heads);
+        most.head_k = MAX(most.head_k, l->head_k);
+        most.head_v = MAX(most.head_v, l->head_v);
+        most.n_ff = MAX(most.n_ff, l->n_ff);
+        most.window = MAX(most.window, l->window);
+        n_recurrent += l->recurrent != RECURRENT_NONE;
     }
     js_set_int(out, "context_length", d->n_ctx_train);
     js_set_int(out, "embedding_length", d->n_embd);
     js_set_int(out, "layers", d->n_layers);
-    js_set_int(out, "heads", n_heads);
-    js_set_int(out, "kv_heads", n_kv_heads);
-    js_set_int(out, "key_length", l->head_k);
-    js_set_int(out, "value_length", l->head_v);
-    js_set_int(out, "feed_forward_length", n_ff);
-    if (window > 0)
-        js_set_int(out, "sliding_window", window);
+    if (n_recurrent > 0)
+        js_set_int(out, "recurrent_layers", n_recurrent);
+    js_set_int(out, "heads", most.n_heads);
+    js_set_int(out, "kv_heads", most.n_kv_heads);
+    js_set_int(out, "key_length", most.head_k);
+    js_set_int(out, "value_length", most.head_v);
+    js_set_int(out, "feed_forward_length", most.n_ff);
+    if (most.window > 0)
+        js_set_int(out, "sliding_window", most.window);
     js_set_int(out, "vocab_size", d->n_vocab);
 }
 
@@ -100,14 +107,21 @@ static void add_memory(struct json *out, const struct descriptor *d, uint64_t we
                        int64_t ctx_size)
 {
     uint64_t per_token = descriptor_kv_token_bytes(d, KV_F16);
+    uint64_t state = descriptor_state_bytes(d);
+    uint64_t states = state * cache_n_states(state, 1, d->n_ctx_train);
     uint64_t n_ctx =
-        ctx_size > 0 ? (uint64_t)ctx_size : lm_fitting_ctx_size(d->n_ctx_train, per_token);
+        ctx_size > 0 ? (uint64_t)ctx_size : lm_fitting_ctx_size(d->n_ctx_train, per_token, states);
+    states = state * cache_n_states(state, 1, n_ctx);
     struct json *memory = js_object();
     js_set_int(memory, "weights", (int64_t)weight_bytes);
     js_set_int(memory, "kv_per_token", (int64_t)per_token);
     js_set_int(memory, "context", (int64_t)n_ctx);
     js_set_int(memory, "kv", (int64_t)(per_token * n_ctx));
-    js_set_int(memory, "total", (int64_t)(weight_bytes + per_token * n_ctx));
+    if (state > 0) { /* layers that are not attention: a state, those written next, snapshots */
+        js_set_int(memory, "state", (int64_t)state);
+        js_set_int(memory, "states", (int64_t)states);
+    }
+    js_set_int(memory, "total", (int64_t)(weight_bytes + per_token * n_ctx + states));
     js_set(out, "memory", memory);
 }
 

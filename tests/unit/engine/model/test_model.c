@@ -121,6 +121,41 @@ static const struct {
     {"Q6_K",
      {.arch = "gemma2", .type = WT_Q6_K, .n_layers = 2, .n_embd = 256, .n_heads = 4,
       .n_kv_heads = 2, .n_ff = 256}},
+    {"lfm2",
+     {.arch = "lfm2", .n_layers = 4, .n_embd = 60, .n_heads = 6, .n_kv_heads = 2, .n_ff = 80,
+      .conv_width = 3, .untied = true}},
+    {"mamba",
+     {.arch = "mamba", .n_layers = 3, .n_embd = 40, .n_heads = 1, .n_kv_heads = 1, .n_ff = 1,
+      .n_state = 9, .dt_rank = 3}},
+    {"mamba, norms without weights",
+     {.arch = "mamba", .n_layers = 2, .n_embd = 32, .n_heads = 1, .n_kv_heads = 1, .n_ff = 1,
+      .inner = 83, .conv_width = 5, .norms_dt_b_c = true, .untied = true}},
+    {"mamba2",
+     {.arch = "mamba2", .n_layers = 3, .n_embd = 48, .n_heads = 1, .n_kv_heads = 1, .n_ff = 1,
+      .inner = 84, .ssm_heads = 12, .ssm_groups = 3, .n_state = 21}},
+    {"mamba2, one group",
+     {.arch = "mamba2", .type = WT_Q8_0, .n_layers = 2, .n_embd = 64, .n_heads = 1,
+      .n_kv_heads = 1, .n_ff = 1, .ssm_heads = 2, .ssm_groups = 1, .n_state = 64}},
+    {"granitehybrid",
+     {.arch = "granitehybrid", .n_layers = 4, .n_embd = 48, .n_heads = 4, .n_kv_heads = 2,
+      .n_ff = 66, .ssm_heads = 6, .ssm_groups = 2}},
+    {"granitehybrid, nothing rotated",
+     {.arch = "granitehybrid", .n_layers = 3, .n_embd = 48, .n_heads = 4, .n_kv_heads = 2,
+      .n_ff = 66, .no_rope = true, .no_conv_bias = true, .ssm_groups = 1}},
+    {"jamba",
+     {.arch = "jamba", .n_layers = 3, .n_embd = 44, .n_heads = 4, .n_kv_heads = 1, .n_ff = 50,
+      .n_state = 11}},
+    {"falcon-h1",
+     {.arch = "falcon-h1", .n_layers = 3, .n_embd = 48, .n_heads = 4, .n_kv_heads = 2, .head = 16,
+      .n_ff = 70, .inner = 80, .ssm_heads = 5, .ssm_groups = 1}},
+    {"qwen35",
+     {.arch = "qwen35", .n_layers = 5, .n_embd = 48, .n_heads = 4, .n_kv_heads = 2, .head = 20,
+      .rope_dims = 6, .n_ff = 70, .n_state = 18, .ssm_heads = 6, .ssm_groups = 2,
+      .attention_period = 4}},
+    {"qwen35, draft layers",
+     {.arch = "qwen35", .type = WT_F16, .n_layers = 2, .n_embd = 64, .n_heads = 2,
+      .n_kv_heads = 2, .n_ff = 64, .n_draft_layers = 1, .n_state = 70, .ssm_heads = 2,
+      .ssm_groups = 2}},
     /* clang-format on */
 };
 
@@ -195,8 +230,16 @@ static void test_model__same_in_pieces(void **state)
 {
     (void)state;
     static const int32_t pieces[] = {N_IDS, 1, 2, 7, 32};
-    static const char *const names[] = {"llama, grouped queries, odd sizes", "gemma2, windows",
-                                        "Q4_K", "qwen3"};
+    static const char *const names[] = {"llama, grouped queries, odd sizes",
+                                        "gemma2, windows",
+                                        "Q4_K",
+                                        "qwen3",
+                                        "lfm2",
+                                        "mamba",
+                                        "mamba2",
+                                        "jamba",
+                                        "falcon-h1",
+                                        "qwen35"};
     struct error err = ERROR_INIT;
     for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
         bool wanted = false;
@@ -247,7 +290,7 @@ static void test_model__same_among_others(void **state)
         model_run_close(&run);
     }
     struct kv *kv = NULL;
-    assert_ok(model_kv_create(m, 5, KV_F32, &kv, &err));
+    assert_ok(model_kv_create(m, 5, 0, KV_F32, &kv, &err));
     const int32_t pages_a[] = {3, 0}, pages_b[] = {4};
     struct batch_seq first = {.first = 0, .n = 20, .n_past = 0, .pages = pages_a};
     struct batch batch = {.n_tokens = 20, .ids = ids, .n_seqs = 1, .seqs = &first};

@@ -31,13 +31,26 @@ int32_t fake_next(const int32_t *ids, uint32_t n)
     return next_of(h);
 }
 
-int model_kv_create(struct model *m, uint32_t n_pages, enum kv_type type, struct kv **ret,
-                    struct error *err)
+/* A hash of `n` ids. */
+struct fake_state {
+    uint32_t hash;
+    int32_t n;
+};
+
+uint64_t model_state_bytes(const struct model *m)
+{
+    return m->state_bytes;
+}
+
+int model_kv_create(struct model *m, uint32_t n_pages, uint32_t n_states, enum kv_type type,
+                    struct kv **ret, struct error *err)
 {
     (void)type;
     (void)err;
     m->rows = xcalloc((size_t)n_pages * KV_PAGE_TOKENS, sizeof(*m->rows));
     m->n_pages = n_pages;
+    m->states = xcalloc(n_states, sizeof(*m->states));
+    m->n_states = n_states;
     *ret = (struct kv *)(void *)m;
     return 0;
 }
@@ -46,7 +59,9 @@ void model_kv_free(struct model *m, struct kv *kv)
 {
     (void)kv;
     free(m->rows);
+    free(m->states);
     m->rows = NULL;
+    m->states = NULL;
 }
 
 struct backend *model_backend(const struct model *m)
@@ -70,6 +85,31 @@ static int32_t *row(struct model *m, const struct batch_seq *s, int32_t position
     return &m->rows[page * KV_PAGE_TOKENS + position % KV_PAGE_TOKENS];
 }
 
+static struct fake_state *state_at(struct model *m, int32_t state)
+{
+    if (state < 0 || (uint32_t)state >= m->n_states)
+        abort();
+    return &m->states[state];
+}
+
+static struct fake_state state_before(struct model *m, const struct batch_seq *s)
+{
+    struct fake_state start = {.hash = 2166136261u};
+    if (s->state_in >= 0)
+        start = *state_at(m, s->state_in);
+    if (start.n != s->n_past || s->state_in == s->state_out)
+        abort(); /* not the state behind these tokens */
+    return start;
+}
+
+static void write_state(struct model *m, const struct batch_seq *s)
+{
+    struct fake_state now = state_before(m, s);
+    for (int32_t k = 0; k < s->n; k++, now.n++)
+        now.hash = hash_add(now.hash, *row(m, s, s->n_past + k));
+    *state_at(m, s->state_out) = now;
+}
+
 static int32_t answer(struct model *m, const struct batch_seq *s, int32_t position)
 {
     if (m->script) {
@@ -80,7 +120,12 @@ static int32_t answer(struct model *m, const struct batch_seq *s, int32_t positi
     uint32_t h = 2166136261u;
     for (int32_t p = 0; p <= position; p++)
         h = hash_add(h, *row(m, s, p));
-    return next_of(h);
+    if (m->n_states == 0)
+        return next_of(h);
+    const struct fake_state *state = state_at(m, s->state_out);
+    if (state->n != position + 1) /* outputs are wanted of a part's last token only */
+        abort();
+    return state->hash == h ? next_of(h) : FAKE_BYTE + '!';
 }
 
 static void raise_to(atomic_uint *max, uint32_t v)
@@ -106,12 +151,17 @@ int model_eval(struct model *m, struct kv *kv, const struct batch *batch, float 
 {
     (void)kv;
     atomic_fetch_add(&m->n_steps, 1);
-    raise_to(&m->max_seqs, (uint32_t)batch->n_seqs);
+    uint32_t n_seqs = 0; /* a sequence's parts share its table */
+    for (int32_t i = 0; i < batch->n_seqs; i++)
+        n_seqs += i == 0 || batch->seqs[i].pages != batch->seqs[i - 1].pages;
+    raise_to(&m->max_seqs, n_seqs);
     raise_to(&m->max_tokens, (uint32_t)batch->n_tokens);
     if (atomic_load(&m->fail))
         return error_set(err, ERR_NOMEM, "the fake is out of memory");
     if (!wait_step(m, cancel)) {
         atomic_fetch_add(&m->n_canceled, 1);
+        for (int32_t i = 0; m->n_states > 0 && i < batch->n_seqs; i++)
+            *state_at(m, batch->seqs[i].state_out) = (struct fake_state){.n = -1};
         return error_set(err, ERR_CANCELED, "canceled");
     }
     atomic_fetch_add(&m->n_tokens, (uint32_t)batch->n_tokens);
@@ -124,6 +174,8 @@ int model_eval(struct model *m, struct kv *kv, const struct batch *batch, float 
                 abort();
         }
     }
+    for (int32_t i = 0; m->n_states > 0 && i < batch->n_seqs; i++)
+        write_state(m, &batch->seqs[i]);
     for (int32_t o = 0; o < batch->n_out; o++) {
         const struct batch_seq *s = batch->seqs;
         while (batch->out_rows[o] >= s->first + s->n)

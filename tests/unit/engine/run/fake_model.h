@@ -6,6 +6,10 @@
  * changes. A row of media counts as the token of its one number, and must come with all the rows
  * that it sees.
  *
+ * With state_bytes set before the batcher is made, it is a model with states: a state slot holds a
+ * hash of all ids before it, and the next token comes from there alone. A canceled step leaves
+ * rubbish in the slots that it was to write.
+ *
  * Its vocabulary: <unk>, <s>, </s>, then the 256 bytes. */
 #ifndef TESTS_FAKE_MODEL_H
 #define TESTS_FAKE_MODEL_H
@@ -23,8 +27,11 @@ struct model {
     struct backend backend;
     int32_t *rows; /* [n_pages][KV_PAGE_TOKENS] */
     uint32_t n_pages;
+    struct fake_state *states; /* [n_states] */
+    uint32_t n_states;
 
     /* What the test sets. */
+    uint64_t state_bytes;
     const char
         *script; /* if not NULL, the answer is these bytes over and over; \x01 stands for </s> */
     uint32_t script_at;  /* length of the prompt: where the script begins */

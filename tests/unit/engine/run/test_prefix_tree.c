@@ -37,27 +37,37 @@ static void test_kv_pages__take_and_give(void **state)
 }
 
 struct fixture {
-    struct kv_pages pages;
+    struct kv_pages pages, states; /* states: n = 0 where layers have none */
     struct prefix_tree *tree;
 };
 
-static void setup(struct fixture *f, uint32_t n)
+static void setup_with_states(struct fixture *f, uint32_t n, uint32_t n_states)
 {
     struct error err = ERROR_INIT;
     assert_ok(kv_pages_init(&f->pages, n, &err));
-    assert_ok(prefix_tree_create(&f->pages, &f->tree, &err));
+    assert_ok(kv_pages_init(&f->states, n_states, &err));
+    assert_ok(prefix_tree_create(&f->pages, f->states.n > 0 ? &f->states : NULL, &f->tree, &err));
+}
+
+static void setup(struct fixture *f, uint32_t n)
+{
+    setup_with_states(f, n, 0);
 }
 
 static void teardown(struct fixture *f)
 {
     prefix_tree_free(f->tree);
     assert_int_equal(f->pages.n_free, f->pages.n); /* no reference was lost or kept */
+    assert_int_equal(f->states.n_free, f->states.n);
     kv_pages_release(&f->pages);
+    kv_pages_release(&f->states);
 }
 
-/* Enters ids[0..n) as a sequence would that computed them all, and ends it. */
-static void enter(struct fixture *f, const int32_t *ids, int n)
+/* Enters ids[0..n) as a sequence would that computed them all, and ends it. A state is kept after
+ * `kept` tokens, if that is not 0; its slot is returned, else -1. */
+static int32_t enter_keeping(struct fixture *f, const int32_t *ids, int n, int kept)
 {
+    int32_t state = kept > 0 ? kv_pages_take(&f->states) : -1;
     struct prefix_node *node = prefix_tree_root(f->tree);
     int32_t pages[16];
     int n_pages = 0;
@@ -66,13 +76,23 @@ static void enter(struct fixture *f, const int32_t *ids, int n)
         assert_true(pages[n_pages] >= 0);
         node = prefix_tree_put(f->tree, node, ids + at, (uint32_t)MIN(P, n - at), &pages[n_pages]);
         n_pages++;
+        if (kept > at && kept <= at + P)
+            prefix_tree_keep_state(f->tree, node, (uint32_t)(kept - at), state);
     }
     while (n_pages > 0)
         kv_pages_unref(&f->pages, pages[--n_pages]);
+    if (state >= 0)
+        kv_pages_unref(&f->states, state);
+    return state;
 }
 
-/* How many tokens of ids the tree knows; gives all references back. */
-static uint32_t known(struct fixture *f, const int32_t *ids, int n)
+static void enter(struct fixture *f, const int32_t *ids, int n)
+{
+    enter_keeping(f, ids, n, 0);
+}
+
+/* How many tokens of ids the tree knows, and the state behind them; gives all references back. */
+static uint32_t known_state(struct fixture *f, const int32_t *ids, int n, int32_t *ret_state)
 {
     int32_t pages[16];
     struct prefix_match m;
@@ -81,7 +101,16 @@ static uint32_t known(struct fixture *f, const int32_t *ids, int n)
         kv_pages_unref(&f->pages, pages[i]);
     if (m.part_page >= 0)
         kv_pages_unref(&f->pages, m.part_page);
+    if (m.state >= 0)
+        kv_pages_unref(&f->states, m.state);
+    *ret_state = m.state;
     return m.n_pages * P + (m.part_page >= 0 ? m.part_tokens : 0);
+}
+
+static uint32_t known(struct fixture *f, const int32_t *ids, int n)
+{
+    int32_t state;
+    return known_state(f, ids, n, &state);
 }
 
 static void test_prefix_tree__finds_what_was_entered(void **state)
@@ -170,6 +199,70 @@ static void test_prefix_tree__evicts_the_oldest_leaf_not_in_use(void **state)
     teardown(&f);
 }
 
+static void test_prefix_tree__ends_where_a_state_was_kept(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup_with_states(&f, 32, 6);
+    int32_t ids[4 * P], other[4 * P], found;
+    fill(ids, 4 * P, 100);
+    memcpy(other, ids, sizeof(ids));
+    other[2 * P + 9] = 9999;
+    enter(&f, ids, 3 * P); /* all pages, but no state */
+    assert_int_equal(known_state(&f, ids, 4 * P, &found), 0);
+    assert_int_equal(found, -1);
+
+    int32_t at_page = enter_keeping(&f, ids, 3 * P, 2 * P);
+    int32_t inside = enter_keeping(&f, ids, 3 * P, 2 * P + 5);
+    for (int n = 0; n <= 4 * P; n++) {
+        int want = n >= 2 * P + 5 ? 2 * P + 5 : n >= 2 * P ? 2 * P : 0;
+        assert_int_equal(known_state(&f, ids, n, &found), want);
+        assert_int_equal(found, want == 0 ? -1 : want == 2 * P ? at_page : inside);
+    }
+    /* Two pages begin alike; the younger one, that shares more, has no state. */
+    enter(&f, other, 3 * P);
+    assert_int_equal(known_state(&f, other, 4 * P, &found), 2 * P + 5);
+    assert_int_equal(found, inside);
+    /* The second state for a place is not kept. */
+    int32_t again = enter_keeping(&f, ids, 3 * P, 2 * P + 5);
+    assert_int_equal(kv_pages_refs(&f.states, again), 0);
+    assert_int_equal(known_state(&f, ids, 3 * P, &found), 2 * P + 5);
+    assert_int_equal(found, inside);
+    teardown(&f);
+}
+
+static void test_prefix_tree__evicts_the_oldest_state_not_in_use(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup_with_states(&f, 32, 3);
+    int32_t ids[3 * P], found, pages[4];
+    fill(ids, 3 * P, 100);
+    enter_keeping(&f, ids, 3 * P, P);
+    int32_t second = enter_keeping(&f, ids, 3 * P, 2 * P);
+    int32_t third = enter_keeping(&f, ids, 3 * P, 3 * P);
+    assert_int_equal(f.states.n_free, 0);
+    assert_int_equal(known(&f, ids, P), P); /* the first is the youngest now */
+
+    struct prefix_match m; /* the second is held by a sequence */
+    prefix_tree_find(f.tree, ids, 2 * P, pages, &m);
+    assert_int_equal(m.state, second);
+    assert_true(prefix_tree_evict_state(f.tree));
+    assert_int_equal(kv_pages_refs(&f.states, third), 0);
+    assert_true(prefix_tree_evict_state(f.tree));
+    assert_int_equal(known_state(&f, ids, 3 * P, &found), 2 * P);
+    assert_false(prefix_tree_evict_state(f.tree));
+    kv_pages_unref(&f.states, m.state);
+    for (uint32_t i = 0; i < m.n_pages; i++)
+        kv_pages_unref(&f.pages, pages[i]);
+
+    /* A page takes its states along. */
+    while (prefix_tree_evict(f.tree))
+        ;
+    assert_int_equal(f.states.n_free, 3);
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +270,8 @@ int main(void)
         cmocka_unit_test(test_prefix_tree__finds_what_was_entered),
         cmocka_unit_test(test_prefix_tree__equal_pages_become_one),
         cmocka_unit_test(test_prefix_tree__evicts_the_oldest_leaf_not_in_use),
+        cmocka_unit_test(test_prefix_tree__ends_where_a_state_was_kept),
+        cmocka_unit_test(test_prefix_tree__evicts_the_oldest_state_not_in_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
