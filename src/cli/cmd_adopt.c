@@ -15,11 +15,15 @@
 #include "oci/reference.h"
 
 struct adopt_options {
-    bool all, json;
+    bool all, copy, dry_run, json;
 };
 
 const struct opt adopt_opts[] = {
     {"all", 'a', OPT_FLAG, offsetof(struct adopt_options, all), .help = "Adopt all of them"},
+    {"copy", 0, OPT_FLAG, offsetof(struct adopt_options, copy),
+     .help = "Copy files that cannot be linked (another disk, a remote runner)"},
+    {"dry-run", 'n', OPT_FLAG, offsetof(struct adopt_options, dry_run),
+     .help = "Only say what would be adopted"},
     {"json", 0, OPT_FLAG, offsetof(struct adopt_options, json),
      .help = "List what was found as JSON"},
     OPT_END,
@@ -58,7 +62,9 @@ static void print_found(const struct found_models *f, const struct json *stored)
         char size[SIZE_TEXT_MAX];
         size_text((double)m->bytes, size);
         table_row(&t, (const char *const[]){m->name, m->source, m->quantization, size,
-                                            is_stored(stored, m->name) ? "yes" : ""});
+                                            is_stored(stored, m->name) ? "yes"
+                                            : m->obstacle              ? "cannot be"
+                                                                       : ""});
     }
     table_print(&t, stdout);
     table_release(&t);
@@ -77,6 +83,10 @@ static void print_found_json(const struct found_models *f, const struct json *st
         js_set_cstr(v, "gguf", m->gguf);
         if (m->mmproj)
             js_set_cstr(v, "mmproj", m->mmproj);
+        if (m->leaves)
+            js_set_cstr(v, "leaves", m->leaves);
+        if (m->obstacle)
+            js_set_cstr(v, "obstacle", m->obstacle);
         js_set_bool(v, "adopted", is_stored(stored, m->name));
         js_push(list, v);
     }
@@ -86,23 +96,35 @@ static void print_found_json(const struct found_models *f, const struct json *st
 
 /* ---- adopting ---- */
 
-static int adopt(const struct found_model *m, const struct json *stored, struct error *err)
+static int adopt(const struct found_model *m, const struct json *stored,
+                 const struct adopt_options *o, struct error *err)
 {
+    if (m->obstacle)
+        return error_set(err, ERR_UNSUPPORTED, "%s", m->obstacle);
     if (is_stored(stored, m->name)) {
         printf("%s is in the store already\n", m->name);
         return 0;
     }
-    const char *licenses[1] = {m->license};
+    if (o->dry_run) {
+        printf("Would adopt %s from %s\n", m->name, m->source);
+        return 0;
+    }
     struct artifact_source source = {
         .gguf = m->gguf,
         .mmproj = m->mmproj,
-        .licenses = licenses,
-        .n_licenses = m->license ? 1 : 0,
+        .licenses = (const char *const *)m->licenses,
+        .n_licenses = m->n_licenses,
     };
-    int r = package_model(&source, NULL, m->name, true, err);
-    if (r == 0)
-        printf("Adopted %s from %s\n", m->name, m->source);
-    return r;
+    unsigned flags = PACKAGE_QUIET | (o->copy ? 0 : PACKAGE_NO_COPY);
+    int r = package_model(&source, NULL, m->name, flags, err);
+    if (r == -ERR_UNSUPPORTED && !o->copy)
+        return error_wrap(err, "without --copy");
+    if (r < 0)
+        return r;
+    printf("Adopted %s from %s\n", m->name, m->source);
+    if (m->leaves)
+        printf("  without its %s, which only %s understands\n", m->leaves, m->source);
+    return 0;
 }
 
 static const struct found_model *find_named(const struct found_models *f, const char *name)
@@ -114,12 +136,13 @@ static const struct found_model *find_named(const struct found_models *f, const 
 }
 
 /* One that cannot be adopted does not keep the others out. */
-static int adopt_all(const struct found_models *f, const struct json *stored)
+static int adopt_all(const struct found_models *f, const struct json *stored,
+                     const struct adopt_options *o)
 {
     int exit_code = 0;
     for (size_t i = 0; i < f->n; i++) {
         struct error err = ERROR_INIT;
-        if (adopt(&f->items[i], stored, &err) == 0)
+        if (adopt(&f->items[i], stored, o, &err) == 0)
             continue;
         error_wrap(&err, "%s", f->items[i].name);
         exit_code = cli_fail("Failed to adopt", &err);
@@ -128,13 +151,13 @@ static int adopt_all(const struct found_models *f, const struct json *stored)
 }
 
 static int adopt_named(const struct found_models *f, const struct json *stored,
-                       const struct opt_args *args)
+                       const struct adopt_options *o, const struct opt_args *args)
 {
     int exit_code = 0;
     for (int i = 0; i < args->n; i++) {
         struct error err = ERROR_INIT;
         const struct found_model *m = find_named(f, args->v[i]);
-        int r = m ? adopt(m, stored, &err)
+        int r = m ? adopt(m, stored, o, &err)
                   : error_set(&err, ERR_NOT_FOUND,
                               "no other program here has it; 'docker model adopt' lists what was "
                               "found");
@@ -157,9 +180,9 @@ static int run(const struct adopt_options *o, const struct opt_args *args)
         api_get_json("/models", "failed to list models", &stored, &err) < 0)
         return cli_fail("Failed to adopt", &err);
     if (o->all)
-        return adopt_all(&found, stored);
+        return adopt_all(&found, stored, o);
     if (args->n > 0)
-        return adopt_named(&found, stored, args);
+        return adopt_named(&found, stored, o, args);
     if (o->json) {
         print_found_json(&found, stored);
     } else if (found.n == 0) {

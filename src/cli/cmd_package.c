@@ -132,7 +132,7 @@ static int package(const struct package_options *o, const char *name)
         .context_size = (int32_t)o->context_size,
         .format = o->format && strcmp(o->format, "cncf") == 0 ? ARTIFACT_CNCF : ARTIFACT_DOCKER,
     };
-    if (package_model(&source, o->from, name, false, &err) < 0) {
+    if (package_model(&source, o->from, name, 0, &err) < 0) {
         fputs("Failed to package model\n", stderr);
         return cli_fail("package model", &err);
     }

@@ -83,7 +83,7 @@ static int provide_model(const char *word, char **ret_name)
         CLEANUP_FREE char *name = package_name_for(word);
         fprintf(stderr, "Packaging the file %s as the model %s\n", word, name);
         struct artifact_source source = {.gguf = word};
-        if (package_model(&source, NULL, name, false, &err) < 0)
+        if (package_model(&source, NULL, name, 0, &err) < 0)
             return cli_fail("package model", &err);
         *ret_name = TAKE(name);
         return 0;

@@ -38,8 +38,8 @@ static const struct command commands[] = {
     {"adopt", .args = "[MODEL...]",
      .summary = "Use models that other programs have on this machine",
      .details = "Without MODEL, lists the GGUF models of Hugging Face's cache, Ollama and LM Studio.\n"
-                "Adopting one links its files into the local store; nothing is copied where the\n"
-                "file system can link.",
+                "Adopting one clones or hard-links its files into the local store. Where neither is\n"
+                "possible it is refused, unless --copy says that a copy will do.",
      .opts = adopt_opts, .max_args = -1, .run = cmd_adopt},
     {"compose", .summary = "Speak Docker Compose's provider protocol", .opts = compose_opts,
      .max_args = -1, .hidden = true, .sub = compose_commands, .run = cmd_compose},

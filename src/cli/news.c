@@ -32,7 +32,8 @@ static void take_line(struct news *n, struct str text)
         return;
     struct str type = js_get_str(v, "type");
     if (str_eq_c(type, "error"))
-        error_set(&n->error, ERR_IO, "%s", js_get_cstr(v, "message", "unknown error"));
+        error_set(&n->error, api_status_code((int)js_get_int(v, "status", 500)), "%s",
+                  js_get_cstr(v, "message", "unknown error"));
     else
         n->fn(n->ctx, v);
     n->ended |= str_eq_c(type, "result");

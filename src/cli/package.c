@@ -215,7 +215,7 @@ static void on_line(void *ctx, const struct json *line)
 
 /* *ret_elsewhere: the runner does not know how, or does not see the files; then they are sent. */
 static int package_there(const struct artifact_source *source, const char *from, const char *name,
-                         bool quiet, bool *ret_elsewhere, struct error *err)
+                         unsigned flags, bool *ret_elsewhere, struct error *err)
 {
     const struct daemon *d;
     int r = daemon_find(&d, err);
@@ -224,11 +224,13 @@ static int package_there(const struct artifact_source *source, const char *from,
     *ret_elsewhere = d->unix_path == NULL;
     if (*ret_elsewhere)
         return 0;
+    bool quiet = flags & PACKAGE_QUIET;
     if (!quiet)
         fputs("Loading model to Model Runner...\n", stderr);
     struct meter meter = {
         .shown = !quiet && print_is_tty(stderr), .doing = "Reading", .percent = -1};
     CLEANUP_JSON struct json *request = make_request(source, from, name);
+    js_set_bool(request, "copy", !(flags & PACKAGE_NO_COPY));
     r = news_post("/models/package", request, "packaging", on_line, &meter, err);
     meter_end(&meter);
     *ret_elsewhere = r == -ERR_NOT_FOUND || r == -ERR_DENIED;
@@ -236,13 +238,17 @@ static int package_there(const struct artifact_source *source, const char *from,
 }
 
 int package_model(const struct artifact_source *source, const char *from, const char *name,
-                  bool quiet, struct error *err)
+                  unsigned flags, struct error *err)
 {
     bool elsewhere = false;
     struct error why = ERROR_INIT;
-    int r = package_there(source, from, name, quiet, &elsewhere, &why);
+    int r = package_there(source, from, name, flags, &elsewhere, &why);
     if (!elsewhere)
         return r < 0 ? error_copy(err, &why) : 0;
+    if (flags & PACKAGE_NO_COPY)
+        return error_set(err, ERR_UNSUPPORTED,
+                         "the runner cannot open its files, so that they can only be sent");
+    bool quiet = flags & PACKAGE_QUIET;
     return from ? build_from(source, from, name, quiet, err)
                 : build_and_send(source, name, quiet, err);
 }

@@ -11,9 +11,11 @@
 /* Packages the source under a name. A runner on this machine's Unix socket reads the files itself
  * and links or clones them; to another one they are sent, unless it has the same model already.
  * `from`: the stored model whose weights are used, NULL = none. Notes and progress go to stderr
- * unless `quiet`. */
+ * unless PACKAGE_QUIET. With PACKAGE_NO_COPY, ERR_UNSUPPORTED where the files can be neither linked
+ * nor cloned. */
+enum { PACKAGE_QUIET = 1, PACKAGE_NO_COPY = 2 };
 int package_model(const struct artifact_source *source, const char *from, const char *name,
-                  bool quiet, struct error *err);
+                  unsigned flags, struct error *err);
 
 /* Is the word the path of a GGUF file rather than a model's name? It is when it begins as no name
  * can, with '/', "./" or "../", or when it contains a '/', ends in ".gguf" and such a file exists.

@@ -56,7 +56,7 @@ static int add_file(struct builder *b, const char *path, const char *media_type,
     return add_named(b, path, path_base(path), media_type, err);
 }
 
-/* A template or licence must be text. */
+/* A template or licence, known to be a regular file, must be text. */
 static int check_text(const char *path, const char *what, struct error *err)
 {
     CLEANUP_BUF struct buf text = BUF_INIT(TEXT_MAX);
@@ -77,6 +77,37 @@ static int check_gguf(const char *path, struct gguf **ret, struct error *err)
     int r = gguf_open(path, 0, ret, err);
     if (r < 0)
         return error_wrap(err, "'%s' is not a usable GGUF file", path);
+    return 0;
+}
+
+static bool is_mmproj(const struct gguf *g)
+{
+    struct str architecture = {NULL, 0};
+    return gguf_want_str(g, "general.architecture", &architecture, NULL) == 0 &&
+           str_eq_c(architecture, "clip");
+}
+
+static int check_mmproj(const char *path, struct error *err)
+{
+    CLEANUP(cleanup_gguf) struct gguf *g = NULL;
+    int r = check_gguf(path, &g, err);
+    if (r == 0 && !is_mmproj(g))
+        return error_set(err, ERR_INVALID,
+                         "'%s' is no multimodal projector: its architecture is not \"clip\"", path);
+    return r;
+}
+
+/* Fills the config from what must be a model. */
+static int describe_gguf(struct builder *b, const char *path, struct error *err)
+{
+    CLEANUP(cleanup_gguf) struct gguf *g = NULL;
+    int r = check_gguf(path, &g, err);
+    if (r < 0)
+        return r;
+    if (is_mmproj(g))
+        return error_set(err, ERR_INVALID,
+                         "'%s' is a multimodal projector; it goes with a model, as --mmproj", path);
+    gguf_info_fill(g, &b->config);
     return 0;
 }
 
@@ -138,29 +169,28 @@ static int add_gguf_files(struct builder *b, const char *path, struct error *err
 static int add_gguf(struct builder *b, const char *path, struct error *err)
 {
     int r = add_gguf_files(b, path, err);
-    if (r < 0)
-        return r;
-    struct gguf *g;
-    r = check_gguf(b->a->files[0].path, &g, err);
-    if (r < 0)
-        return r;
-    gguf_info_fill(g, &b->config);
-    gguf_free(g);
-    return 0;
+    return r < 0 ? r : describe_gguf(b, b->a->files[0].path, err);
 }
 
 /* ---- weights: DDUF ---- */
 
 /* A DDUF file is a ZIP archive, for image models; what is in it is its engine's business. */
-static int add_dduf(struct builder *b, const char *path, struct error *err)
+static int check_dduf(const char *path, struct error *err)
 {
-    int r = add_file(b, path, OCI_TYPE_DDUF, err);
-    if (r < 0)
-        return r;
-    CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     char magic[4] = {0};
     if (fd < 0 || read(fd, magic, 4) != 4 || memcmp(magic, "PK\3\4", 4) != 0)
         return error_set(err, ERR_INVALID, "'%s' is not a DDUF file (no ZIP archive)", path);
+    return 0;
+}
+
+static int add_dduf(struct builder *b, const char *path, struct error *err)
+{
+    int r = add_file(b, path, OCI_TYPE_DDUF, err);
+    if (r == 0)
+        r = check_dduf(path, err);
+    if (r < 0)
+        return r;
     char size[GGUF_INFO_TEXT_MAX];
     format_decimal_size(b->a->files[0].size, size);
     b->config.format = xstrdup("dduf");
@@ -228,22 +258,21 @@ static int add_directory(struct builder *b, const char *dir, const char *prefix,
     return r;
 }
 
-/* Every "NAME-00001-of-0000N" has all its siblings. */
-static int check_shards(const struct builder *b, struct error *err)
+/* Every "NAME-00001-of-0000N" with this ending has all its siblings. */
+static int check_shards(const struct builder *b, const char *ending, struct error *err)
 {
     for (size_t i = 0; i < b->a->n_files; i++) {
         const char *name = b->a->files[i].name;
         unsigned number, total, found = 0;
         size_t stem;
-        if (!is_shard_name(name, ".safetensors", &number, &total, &stem))
+        if (!is_shard_name(name, ending, &number, &total, &stem))
             continue;
         for (size_t k = 0; k < b->a->n_files; k++) {
             const char *other = b->a->files[k].name;
             unsigned other_number, other_total;
             size_t other_stem;
-            found +=
-                is_shard_name(other, ".safetensors", &other_number, &other_total, &other_stem) &&
-                other_total == total && other_stem == stem && memcmp(other, name, stem) == 0;
+            found += is_shard_name(other, ending, &other_number, &other_total, &other_stem) &&
+                     other_total == total && other_stem == stem && memcmp(other, name, stem) == 0;
         }
         if (found != total)
             return error_set(err, ERR_INVALID,
@@ -251,6 +280,30 @@ static int check_shards(const struct builder *b, struct error *err)
                              b->a->files[i].path);
     }
     return 0;
+}
+
+/* The files of a directory that are no safetensors, by what their names say that they are. A split
+ * GGUF is opened at its first part, with all others. */
+static int check_directory(const struct builder *b, struct error *err)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < b->a->n_files; i++) {
+        const struct artifact_file *f = &b->a->files[i];
+        unsigned number = 1, total;
+        size_t stem;
+        if (strcmp(f->media_type, OCI_TYPE_MMPROJ) == 0)
+            r = check_mmproj(f->path, err);
+        else if (strcmp(f->media_type, OCI_TYPE_DDUF) == 0)
+            r = check_dduf(f->path, err);
+        else if (strcmp(f->media_type, OCI_TYPE_TEMPLATE) == 0)
+            r = check_text(f->path, "chat template", err);
+        is_shard_name(f->name, ".gguf", &number, &total, &stem);
+        if (strcmp(f->media_type, OCI_TYPE_GGUF) != 0 || number != 1)
+            continue;
+        CLEANUP(cleanup_gguf) struct gguf *g = NULL;
+        r = check_gguf(f->path, &g, err);
+    }
+    return r;
 }
 
 static int describe_directory(struct builder *b, const char *dir, struct error *err)
@@ -274,15 +327,8 @@ static int describe_directory(struct builder *b, const char *dir, struct error *
         return error_set(err, ERR_INVALID, "no files found in directory: %s", dir);
     if (n > 0)
         return safetensors_info_fill(weights, n, config, &b->config, err);
-    if (gguf) {
-        struct gguf *g;
-        int r = check_gguf(gguf, &g, err);
-        if (r == 0) {
-            gguf_info_fill(g, &b->config);
-            gguf_free(g);
-        }
-        return r;
-    }
+    if (gguf)
+        return describe_gguf(b, gguf, err);
     if (!dduf)
         return error_set(err, ERR_INVALID,
                          "no weight files (safetensors, GGUF, or DDUF) found in directory: %s",
@@ -296,7 +342,11 @@ static int add_weights_directory(struct builder *b, const char *dir, struct erro
     b->per_file = true;
     int r = add_directory(b, dir, "", 0, err);
     if (r == 0)
-        r = check_shards(b, err);
+        r = check_shards(b, ".safetensors", err);
+    if (r == 0)
+        r = check_shards(b, ".gguf", err);
+    if (r == 0)
+        r = check_directory(b, err);
     return r < 0 ? r : describe_directory(b, dir, err);
 }
 
@@ -368,7 +418,7 @@ static int add_base(struct builder *b, const struct artifact_source *src, struct
 static int add_weights(struct builder *b, const struct artifact_source *src, struct error *err)
 {
     int n = (src->gguf != NULL) + (src->safetensors_dir != NULL) + (src->dduf != NULL) +
-                 (src->base.manifest.ptr != NULL);
+            (src->base.manifest.ptr != NULL);
     if (n != 1)
         return error_set(err, ERR_INVALID, "%s to package", n ? "more than one model" : "no model");
     if (src->gguf)
@@ -384,22 +434,19 @@ static int add_extras(struct builder *b, const struct artifact_source *src, stru
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < src->n_licenses; i++) {
-        r = check_text(src->licenses[i], "licence", err);
+        r = add_file(b, src->licenses[i], OCI_TYPE_LICENSE, err);
         if (r == 0)
-            r = add_file(b, src->licenses[i], OCI_TYPE_LICENSE, err);
+            r = check_text(src->licenses[i], "licence", err);
     }
     if (r == 0 && src->chat_template) {
-        r = check_text(src->chat_template, "chat template", err);
+        r = add_file(b, src->chat_template, OCI_TYPE_TEMPLATE, err);
         if (r == 0)
-            r = add_file(b, src->chat_template, OCI_TYPE_TEMPLATE, err);
+            r = check_text(src->chat_template, "chat template", err);
     }
     if (r == 0 && src->mmproj) {
-        struct gguf *g;
-        r = check_gguf(src->mmproj, &g, err);
-        if (r == 0) {
-            gguf_free(g);
-            r = add_file(b, src->mmproj, OCI_TYPE_MMPROJ, err);
-        }
+        r = add_file(b, src->mmproj, OCI_TYPE_MMPROJ, err);
+        if (r == 0)
+            r = check_mmproj(src->mmproj, err);
     }
     return r;
 }

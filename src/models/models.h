@@ -125,11 +125,12 @@ int models_remove(struct models *m, const char *name, bool force, struct buf *ou
                   struct error *err);
 
 /* Packages local files into the store under a name (NULL or "" = untagged). Files are cloned or
- * linked where the file system can, else copied. `from` (NULL = none): the model whose weights are
- * used, src->base is filled from it. */
+ * linked where the file system can, else copied, or refused with MODELS_NO_COPY (ERR_UNSUPPORTED).
+ * `from` (NULL = none): the model whose weights are used, src->base is filled from it. */
+enum { MODELS_NO_COPY = 1 };
 int models_package(struct models *m, const struct artifact_source *src, const char *from,
-                   const char *name, artifact_progress_fn progress, void *progress_ctx,
-                   char ret_id[OCI_DIGEST_TEXT_MAX], struct error *err);
+                   const char *name, unsigned flags, artifact_progress_fn progress,
+                   void *progress_ctx, char ret_id[OCI_DIGEST_TEXT_MAX], struct error *err);
 
 /* Appends the texts of a model's manifest and config, as they are in the store. */
 int models_artifact_texts(struct models *m, const char *name, struct buf *manifest,

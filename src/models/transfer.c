@@ -33,13 +33,14 @@ static int on_hash(void *ctx, uint64_t done, uint64_t total)
     return p->fn ? p->fn(p->ctx, done, p->total) : 0;
 }
 
-static int add_artifact(struct store_txn *t, const struct artifact *a, struct add_progress *p,
-                        struct error *err)
+static int add_artifact(struct store_txn *t, const struct artifact *a, unsigned flags,
+                        struct add_progress *p, struct error *err)
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < a->n_files; i++) {
         const struct artifact_file *f = &a->files[i];
-        r = f->path ? store_txn_add_file(t, f->path, &f->digest, f->size, on_add, p, err)
+        r = f->path ? store_txn_add_file(t, f->path, &f->digest, f->size,
+                                         flags & MODELS_NO_COPY ? STORE_NO_COPY : 0, on_add, p, err)
                     : store_txn_hold(t, &f->digest, f->size, err);
         p->base += f->path ? f->size : 0;
     }
@@ -58,7 +59,7 @@ int models_artifact_texts(struct models *m, const char *name, struct buf *manife
 }
 
 static int package(struct models *m, const struct artifact_source *src, const char *name,
-                   artifact_progress_fn progress, void *progress_ctx,
+                   unsigned flags, artifact_progress_fn progress, void *progress_ctx,
                    char ret_id[OCI_DIGEST_TEXT_MAX], struct error *err)
 {
     char target[OCI_REFERENCE_TEXT_MAX];
@@ -75,7 +76,7 @@ static int package(struct models *m, const struct artifact_source *src, const ch
     r = store_begin(m->store, &t, err);
     if (r < 0)
         return r;
-    r = add_artifact(t, a, &p, err);
+    r = add_artifact(t, a, flags, &p, err);
     if (r < 0) {
         store_abort(t);
         return r;
@@ -88,8 +89,8 @@ static int package(struct models *m, const struct artifact_source *src, const ch
 }
 
 int models_package(struct models *m, const struct artifact_source *src, const char *from,
-                   const char *name, artifact_progress_fn progress, void *progress_ctx,
-                   char ret_id[OCI_DIGEST_TEXT_MAX], struct error *err)
+                   const char *name, unsigned flags, artifact_progress_fn progress,
+                   void *progress_ctx, char ret_id[OCI_DIGEST_TEXT_MAX], struct error *err)
 {
     CLEANUP_BUF struct buf manifest = BUF_INIT(OCI_MANIFEST_MAX_BYTES);
     CLEANUP_BUF struct buf config = BUF_INIT(OCI_CONFIG_MAX_BYTES);
@@ -101,7 +102,7 @@ int models_package(struct models *m, const struct artifact_source *src, const ch
         all.base.manifest = buf_str(&manifest);
         all.base.config = buf_str(&config);
     }
-    return package(m, &all, name, progress, progress_ctx, ret_id, err);
+    return package(m, &all, name, flags, progress, progress_ctx, ret_id, err);
 }
 
 /* ---- variants ---- */

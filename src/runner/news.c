@@ -43,8 +43,11 @@ bool news_is_time(struct news *n, uint64_t done, uint64_t total)
 
 void news_fail(struct news *n, const struct error *err)
 {
-    if (n->begun)
-        news_send(n, news_line("error", err->msg));
-    else
+    if (!n->begun) {
         respond_error(n->r, err);
+        return;
+    }
+    struct json *v = news_line("error", err->msg);
+    js_set_int(v, "status", errc_http_status(err->code));
+    news_send(n, v);
 }

@@ -103,10 +103,13 @@ void route_models_package(struct daemon *d, struct http_request *r, const struct
     const char *licenses[ARTIFACT_MAX_LICENSES];
     const char *from = js_get_cstr(request, "from", NULL);
     char id[OCI_DIGEST_TEXT_MAX];
+    bool copy = true;
     int result = read_source(request, &src, licenses, &err);
     if (result == 0)
+        result = js_want_bool(request, "copy", &copy, &err);
+    if (result == 0)
         result = models_package(d->models, &src, from, js_get_cstr(request, "name", ""),
-                                on_progress, &n, id, &err);
+                                copy ? 0 : MODELS_NO_COPY, on_progress, &n, id, &err);
     if (result < 0) {
         news_fail(&n, &err);
         return;

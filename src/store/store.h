@@ -151,10 +151,13 @@ typedef int (*store_progress_fn)(void *ctx, uint64_t done);
 
 /* A blob from a local file, which must have this digest and size: cloned where the file system can,
  * else hard-linked, else copied; hashed in every case. A linked file that its owner writes to later
- * is noticed before it is used (checked.c), and the model refused. A blob that the store has already
- * is taken instead. */
+ * is noticed before it is used (checked.c), and the model refused. A blob that the store has
+ * already is taken instead. With STORE_NO_COPY, ERR_UNSUPPORTED where the file would have to be
+ * copied. */
+enum { STORE_NO_COPY = 1 };
 int store_txn_add_file(struct store_txn *t, const char *path, const struct oci_digest *want,
-                       uint64_t size, store_progress_fn progress, void *ctx, struct error *err);
+                       uint64_t size, unsigned flags, store_progress_fn progress, void *ctx,
+                       struct error *err);
 
 /* A blob that is in the store already, held against removal. ERR_NOT_FOUND if it is not there in
  * this size. */
@@ -228,8 +231,8 @@ int store_reset(struct store *s, struct error *err);
 /* Reads every byte of one model (NULL: of all) and calls found() with a sentence for everything
  * that is wrong and how to mend it. A blob that is not what its name says is set aside
  * ("<hex>.damaged"), so that nobody uses it and the next pull gets it again. *ret_bad: how much is
- * wrong. Fails only when the index cannot be read, or by progress() (may be NULL), which is told the
- * model's name and the bytes so far and cancels with a non-zero return. */
+ * wrong. Fails only when the index cannot be read, or by progress() (may be NULL), which is told
+ * the model's name and the bytes so far and cancels with a non-zero return. */
 typedef void (*store_found_fn)(void *ctx, const char *sentence);
 typedef int (*store_verify_fn)(void *ctx, const char *name, uint64_t done, uint64_t total);
 int store_verify(struct store *s, const struct oci_digest *id, store_found_fn found,

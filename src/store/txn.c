@@ -259,24 +259,25 @@ static int open_local(const char *path, uint64_t size, int *ret, struct error *e
 }
 
 /* Puts the file `from` in the place of the empty temporary one: a link to the very file that is
- * open, whatever its name means by now. */
-static bool link_in(const struct store_txn *t, int from, const char *name)
+ * open, whatever its name means by now. 0, or an errno. */
+static int link_in(const struct store_txn *t, int from, const char *name)
 {
     char self[64], other[128];
     snprintf(self, sizeof(self), "/proc/self/fd/%d", from);
     snprintf(other, sizeof(other), "%s.link", name);
     if (linkat(AT_FDCWD, self, t->dir, other, AT_SYMLINK_FOLLOW) != 0)
-        return false;
+        return errno;
     if (renameat(t->dir, other, t->dir, name) == 0)
-        return true;
+        return 0;
+    int e = errno;
     unlinkat(t->dir, other, 0);
-    return false;
+    return e;
 }
 
 /* Fills the temporary file `to`, `name`, and hashes what is in it then. */
 static int take_in(const struct store_txn *t, const char *path, int to, const char *name,
-                   uint64_t size, struct oci_digest *ret, store_progress_fn progress, void *ctx,
-                   struct error *err)
+                   uint64_t size, unsigned flags, struct oci_digest *ret,
+                   store_progress_fn progress, void *ctx, struct error *err)
 {
     CLEANUP_FD int from = -1;
     int r = open_local(path, size, &from, err);
@@ -284,8 +285,14 @@ static int take_in(const struct store_txn *t, const char *path, int to, const ch
         return r;
     /* A clone is a snapshot: hash it, rather than the file that may go on changing. */
     bool cloned = store__clone(from, to);
-    bool linked = !cloned && link_in(t, from, name);
-    if (!cloned && !linked)
+    int e = cloned ? 0 : link_in(t, from, name);
+    bool linked = !cloned && e == 0;
+    if (e != 0 && (flags & STORE_NO_COPY)) {
+        struct error why = ERROR_INIT;
+        error_errno(&why, e, "'%s' can only be copied into the model store, not linked", path);
+        return error_set(err, ERR_UNSUPPORTED, "%s", why.msg);
+    }
+    if (e != 0)
         r = store__reserve(to, size, path, err);
     struct sha256 *hash = sha256_new();
     if (r == 0)
@@ -304,7 +311,8 @@ static int take_in(const struct store_txn *t, const char *path, int to, const ch
 }
 
 int store_txn_add_file(struct store_txn *t, const char *path, const struct oci_digest *want,
-                       uint64_t size, store_progress_fn progress, void *ctx, struct error *err)
+                       uint64_t size, unsigned flags, store_progress_fn progress, void *ctx,
+                       struct error *err)
 {
     if (find_staged(t, want) || store_txn_hold(t, want, size, NULL) == 0)
         return 0;
@@ -314,7 +322,7 @@ int store_txn_add_file(struct store_txn *t, const char *path, const struct oci_d
     if (r < 0)
         return r;
     struct oci_digest got;
-    r = take_in(t, path, fd, name, size, &got, progress, ctx, err);
+    r = take_in(t, path, fd, name, size, flags, &got, progress, ctx, err);
     if (r == 0 && !oci_digest_eq(&got, want))
         r = error_set(err, ERR_CONFLICT, "'%s' changed while it was being packaged", path);
     if (r < 0) {

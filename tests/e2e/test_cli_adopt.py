@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
+import unittest
 
 from cli_support import BUILD, DEMO, RunnerTest, main
 
@@ -13,7 +15,7 @@ from cli_support import BUILD, DEMO, RunnerTest, main
 class Adopt(RunnerTest):
     def setUp(self):
         super().setUp()
-        for name in ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "OLLAMA_MODELS"):
+        for name in ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "OLLAMA_MODELS", "XDG_CACHE_HOME"):
             self.env.pop(name, None)
         self.hub = os.path.join(self.home, ".cache", "huggingface", "hub")
 
@@ -34,7 +36,7 @@ class Adopt(RunnerTest):
             os.symlink(os.path.relpath(blob, os.path.dirname(link)), link)
         return top
 
-    def ollama(self, name, root=None, license_text=None):
+    def ollama(self, name, root=None, license_text=None, more=()):
         root = root or os.path.join(self.home, ".ollama", "models")
 
         def blob(data):
@@ -49,6 +51,7 @@ class Adopt(RunnerTest):
         if license_text:
             layers.append({"mediaType": "application/vnd.ollama.image.license", "digest": blob(license_text)})
         layers.append({"mediaType": "application/vnd.ollama.image.template", "digest": blob(b"{{ .Prompt }}")})
+        layers += [{"mediaType": "application/vnd.ollama.image." + kind, "digest": blob(data)} for kind, data in more]
         path = os.path.join(root, "manifests", *name.split("/"))
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w") as f:
@@ -105,6 +108,82 @@ class Adopt(RunnerTest):
         self.ollama("registry.ollama.ai/library/x/latest", root=ollama)
         self.env["HF_HOME"], self.env["OLLAMA_MODELS"] = hub, ollama
         self.assertEqual(sorted(self.found()), ["hf.co/o/r", "ollama/x:latest"])
+
+    def test_lm_studio_elsewhere(self):
+        """Where its home is, and where its models are, its own files say."""
+        moved, folder = os.path.join(self.home, "moved"), os.path.join(self.home, "disk2")
+        self.put(os.path.join(moved, "models", "p", "A", "a-Q4_0.gguf"))
+        self.put(os.path.join(folder, "p", "B", "b-Q8_0.gguf"))
+        with open(os.path.join(self.home, ".lmstudio-home-pointer"), "w") as f:
+            f.write(moved + "\n")
+        self.assertEqual(list(self.found()), ["hf.co/p/A:Q4_0"])
+        for text, names in [(json.dumps({"downloadsFolder": folder}), ["hf.co/p/A:Q4_0", "hf.co/p/B:Q8_0"]),
+                            ('{"downloadsFolder": "relative"}', ["hf.co/p/A:Q4_0"]),
+                            ('{"downloadsFolder": 7}', ["hf.co/p/A:Q4_0"]), ("{", ["hf.co/p/A:Q4_0"])]:
+            with open(os.path.join(moved, "settings.json"), "w") as f:
+                f.write(text)
+            self.assertEqual(list(self.found()), names)
+
+    def test_two_files_of_one_kind(self):
+        top = os.path.join(self.home, ".lmstudio", "models", "p", "R")
+        for name in ("a.gguf", "b.gguf", "c-Q8_0.gguf", "d-Q8_0.gguf"):
+            self.put(os.path.join(top, name))
+        self.assertEqual(sorted(self.found()), ["hf.co/p/R", "hf.co/p/R:Q8_0", "hf.co/p/R:b", "hf.co/p/R:d-Q8_0"])
+        # An older snapshot of a file is no second model.
+        self.hugging_face("o/r", ["r-Q4_0.gguf"], commit="one")
+        self.hugging_face("o/s", ["s-Q4_0.gguf"], commit="one")
+        repo = os.path.join(self.hub, "models--o--s", "snapshots")
+        shutil.copytree(os.path.join(repo, "one"), os.path.join(repo, "two"), symlinks=True)
+        self.assertEqual([n for n in self.found() if n.startswith("hf.co/o/")], ["hf.co/o/r:Q4_0", "hf.co/o/s:Q4_0"])
+
+    def test_dry_run(self):
+        self.ollama("registry.ollama.ai/library/tiny/1b")
+        self.assertEqual(self.ok("adopt", "--dry-run", "--all"), "Would adopt ollama/tiny:1b from Ollama\n")
+        self.assertEqual(self.ok("adopt", "-n", "ollama/tiny:1b"), "Would adopt ollama/tiny:1b from Ollama\n")
+        self.assertIn("ollama/tiny:1b", self.ok("adopt", "--dry-run"))
+        self.assertEqual(self.ok("ls", "--json"), "[]\n")
+
+    def test_what_ollama_has_besides(self):
+        """Licences come along, what is written for Ollama alone is named, and half a model is not adopted."""
+        self.ollama("registry.ollama.ai/library/full/latest", license_text=b"first",
+                    more=[("license", b"second"), ("params", b"{}"), ("system", b"be nice")])
+        self.ollama("registry.ollama.ai/library/lora/latest", more=[("adapter", b"x")])
+        self.ollama("registry.ollama.ai/library/blind/latest", more=[("projector", b"x")])
+        out = self.ok("adopt", "ollama/full")
+        self.assertIn("without its template, params, system", out)
+        with open(os.path.join(self.store, "manifests", "sha256",
+                               json.loads(self.ok("inspect", "ollama/full"))["id"][7:])) as f:
+            self.assertEqual([l["mediaType"].rsplit(".", 1)[1] for l in json.load(f)["layers"]], ["v3", "license", "license"])
+        self.assertIn("adapter", self.fails("adopt", "ollama/lora"))
+        self.assertIn("projector", self.fails("adopt", "ollama/blind"))
+        self.assertRegex(self.ok("adopt"), r"ollama/lora:latest .*cannot be")
+
+    def test_licence_that_is_a_link(self):
+        """A link in Ollama's blobs does not bring another file into a model that may be pushed later."""
+        self.ollama("registry.ollama.ai/library/x/latest", license_text=b"text")
+        blobs = os.path.join(self.home, ".ollama", "models", "blobs")
+        secret = os.path.join(self.home, "secret")
+        with open(secret, "w") as f:
+            f.write("secret")
+        path = os.path.join(blobs, "sha256-" + hashlib.sha256(b"text").hexdigest())
+        os.unlink(path)
+        os.symlink(secret, path)
+        self.assertIn("without its licenses, template", self.ok("adopt", "ollama/x"))
+        self.ok("verify")
+        self.assertNotIn(hashlib.sha256(b"secret").hexdigest(), os.listdir(os.path.join(self.store, "blobs", "sha256")))
+
+    @unittest.skipUnless(os.path.isdir("/dev/shm") and os.stat("/dev/shm").st_dev != os.stat("/tmp").st_dev,
+                         "no second file system to adopt from")
+    def test_another_file_system(self):
+        """A copy of many gigabytes is made for nobody who did not ask for it."""
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+            self.ollama("registry.ollama.ai/library/far/latest", root=other)
+            self.env["OLLAMA_MODELS"] = other
+            self.assertRegex(self.fails("adopt", "ollama/far"), "without --copy.*can only be copied")
+            self.assertEqual(self.ok("ls", "--json"), "[]\n")
+            self.assertIn("Adopted", self.ok("adopt", "--copy", "ollama/far"))
+            self.assertIn("already", self.ok("adopt", "ollama/far"))
+        self.ok("verify")
 
     def test_shards_and_projector(self):
         top = os.path.join(self.home, ".lmstudio", "models", "p", "R")

@@ -6,9 +6,9 @@ import json
 import os
 import shutil
 import struct
-import unittest
+import subprocess
 
-from cli_support import DEMO, RunnerTest, main
+from cli_support import BUILD, DEMO, RunnerTest, main
 
 
 class Package(RunnerTest):
@@ -136,6 +136,32 @@ class Package(RunnerTest):
         with open(os.path.join(directory, "model.safetensors"), "wb") as f:
             f.write(b"\xff" * 50)
         self.assertIn("cut short", self.fails("package", "--safetensors-dir", directory, "x"))
+        self.assertEqual(self.ok("ls", "--json"), "[]\n")
+        self.assertFalse(os.path.exists(os.path.join(self.store, "blobs")))
+
+    def test_package_what_is_not_what_it_says(self):
+        """Every file is looked at before anything is written; none makes the runner wait."""
+        mmproj = os.path.join(self.home, "mmproj.gguf")
+        subprocess.run([os.path.join(BUILD, "tools", "make_tiny_mmproj"), mmproj], check=True)
+        pipe, text = os.path.join(self.home, "pipe"), os.path.join(self.home, "text")
+        os.mkfifo(pipe)
+        with open(text, "w") as f:
+            f.write("text")
+        self.assertIn("goes with a model, as --mmproj", self.fails("package", "--gguf", mmproj, "x"))
+        self.assertIn("no multimodal projector", self.fails("package", "--gguf", DEMO, "--mmproj", DEMO, "x"))
+        for option in ("--mmproj", "--chat-template", "--license"):
+            self.assertIn("not a regular file", self.fails("package", "--gguf", DEMO, option, pipe, "x"))
+            self.assertIn("not a regular file", self.fails("package", "--gguf", DEMO, option, self.home, "x"))
+        self.assertIn("not a regular file", self.fails("package", "--gguf", pipe, "x"))
+        directory = os.path.join(self.home, "d")
+        for names, part in [(["m.gguf", "b.gguf"], "b.gguf"), (["m.gguf", "mmproj-b.gguf"], "mmproj-b.gguf"),
+                            (["m-00001-of-00002.gguf"], "found 1 of 2 shards"), (["m.gguf", "b.dduf"], "ZIP")]:
+            os.makedirs(directory)
+            shutil.copy(DEMO, os.path.join(directory, names[0]))
+            for name in names[1:]:
+                shutil.copy(text, os.path.join(directory, name))
+            self.assertIn(part, self.fails("package", "--safetensors-dir", directory, "x"))
+            shutil.rmtree(directory)
         self.assertEqual(self.ok("ls", "--json"), "[]\n")
         self.assertFalse(os.path.exists(os.path.join(self.store, "blobs")))
 

@@ -33,7 +33,7 @@ static void package(struct models *m, const struct fixture *f, uint64_t rows, co
     write_gguf(f->root, "tiny.gguf", rows, 0, 0);
     CLEANUP_FREE char *path = path_join(f->root, "tiny.gguf");
     struct artifact_source src = {.gguf = path};
-    assert_ok(models_package(m, &src, NULL, name, NULL, NULL, id, &err));
+    assert_ok(models_package(m, &src, NULL, name, 0, NULL, NULL, id, &err));
 }
 
 static void assert_clean(struct models *m)
@@ -124,11 +124,12 @@ static void test_package__refuses_before_writing(void **state)
     fixture_write(f->root, "text.gguf", "this is no model");
     CLEANUP_FREE char *path = path_join(f->root, "text.gguf");
     struct artifact_source src = {.gguf = path};
-    assert_true(models_package(m, &src, NULL, "x", NULL, NULL, id, &err) < 0);
-    assert_fails(models_package(m, &src, NULL, "a:b:c", NULL, NULL, id, &err), ERR_INVALID, "column 4");
+    assert_true(models_package(m, &src, NULL, "x", 0, NULL, NULL, id, &err) < 0);
+    assert_fails(models_package(m, &src, NULL, "a:b:c", 0, NULL, NULL, id, &err), ERR_INVALID,
+                 "column 4");
     assert_fails(
         models_package(m, &src, NULL,
-                       "sha256:354bf30d0aa3af413d2aa5ae4f23c66d78980072d1e07a5b0d776e9606a2f0b9",
+                       "sha256:354bf30d0aa3af413d2aa5ae4f23c66d78980072d1e07a5b0d776e9606a2f0b9", 0,
                        NULL, NULL, id, &err),
         ERR_INVALID, "is a digest");
     assert_false(fixture_exists(f->store_dir, "blobs"));
@@ -147,7 +148,7 @@ static void test_resolve_file(void **state)
     CLEANUP_FREE char *gguf = path_join(f->root, "t-00001-of-00002.gguf");
     CLEANUP_FREE char *chat = path_join(f->root, "chat.jinja");
     struct artifact_source src = {.gguf = gguf, .chat_template = chat};
-    assert_ok(models_package(m, &src, NULL, "x", NULL, NULL, id, &err));
+    assert_ok(models_package(m, &src, NULL, "x", 0, NULL, NULL, id, &err));
     uint64_t before;
     assert_ok(models_disk_usage(m, &before, &err));
     struct model_files files;

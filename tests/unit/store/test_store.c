@@ -334,11 +334,13 @@ static void test_publish__a_local_file(void **state)
     struct oci_digest layer = oci_digest_of(STR("weights")), other = oci_digest_of(STR("x")), id;
     struct store_txn *t;
     assert_ok(store_begin(s, &t, &err));
-    assert_fails(store_txn_add_file(t, path, &other, 7, NULL, NULL, &err), ERR_CONFLICT, "changed");
-    assert_fails(store_txn_add_file(t, path, &layer, 6, NULL, NULL, &err), ERR_CONFLICT, "changed");
-    assert_fails(store_txn_add_file(t, "/nowhere", &layer, 7, NULL, NULL, &err), ERR_NOT_FOUND,
+    assert_fails(store_txn_add_file(t, path, &other, 7, 0, NULL, NULL, &err), ERR_CONFLICT,
+                 "changed");
+    assert_fails(store_txn_add_file(t, path, &layer, 6, 0, NULL, NULL, &err), ERR_CONFLICT,
+                 "changed");
+    assert_fails(store_txn_add_file(t, "/nowhere", &layer, 7, 0, NULL, NULL, &err), ERR_NOT_FOUND,
                  "nowhere");
-    assert_ok(store_txn_add_file(t, path, &layer, 7, NULL, NULL, &err));
+    assert_ok(store_txn_add_file(t, path, &layer, 7, 0, NULL, NULL, &err));
     CLEANUP_BUF struct buf config = BUF_INIT(1 << 16);
     CLEANUP_BUF struct buf manifest = BUF_INIT(1 << 16);
     fixture_manifest("weights", &config, &manifest);
