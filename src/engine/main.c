@@ -73,6 +73,22 @@ static const struct command commands[] = {
         .run = verb_render,
     },
     {
+        .name = "constrain",
+        .summary = "Say what a JSON schema or a GBNF grammar allows, JSON lines",
+        .details =
+            "Reads one JSON object per line from standard input and answers each with one line.\n"
+            "\n"
+            "  {\"schema\":{\"type\":\"integer\"},\"text\":\"12\"}  ->  "
+            "{\"accept\":true,\"possible\":true}\n"
+            "  {\"gbnf\":\"root ::= [0-9]+\",\"text\":\"x\"}   ->  "
+            "{\"accept\":false,\"possible\":false}\n"
+            "\n"
+            "accept: the whole text is a finished answer; possible: it is the beginning of one. A\n"
+            "schema or grammar that is refused gives {\"error\":\"...\"}.",
+        .opts = verb_constrain_opts,
+        .run = verb_constrain,
+    },
+    {
         .name = "eval",
         .summary = "Compute logits of token ids, JSON lines",
         .details =

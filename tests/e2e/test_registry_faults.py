@@ -10,16 +10,11 @@ import base64
 import concurrent.futures
 import gzip
 import hashlib
-import http.client
-import http.server
 import json
 import os
-import select
 import socket
-import threading
 import time
 import unittest
-import urllib.parse
 
 from cli_support import main
 from fault_registry import FaultRegistry
@@ -682,138 +677,6 @@ class Credentials(FaultTest):
                 r = self.registry(SMALL)
                 r.on_request = lambda q: q.error(401, "UNAUTHORIZED", headers={"WWW-Authenticate": header})
                 self.refused(self.pull(r), ".")
-
-
-class HttpProxy:
-    """A proxy that leads every name to one port here, and keeps a record."""
-
-    def __init__(self, port, status=200):
-        outer = self
-        self.requests = []
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *args):
-                pass
-
-            def note(self):
-                outer.requests.append({"line": f"{self.command} {self.path}",
-                                       "headers": {k.lower(): v for k, v in self.headers.items()}})
-                if status != 200:
-                    self.send_response(status)
-                    self.send_header("Proxy-Authenticate", 'Basic realm="proxy"')
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-                return status == 200
-
-            def do_CONNECT(self):
-                if not self.note():
-                    return
-                self.close_connection = True
-                with socket.create_connection(("127.0.0.1", port)) as server:
-                    self.send_response(200)
-                    self.end_headers()
-                    ends = {self.connection: server, server: self.connection}
-                    while True:
-                        for ready in select.select(list(ends), [], [])[0]:
-                            data = ready.recv(65536)
-                            if not data:
-                                return
-                            ends[ready].sendall(data)
-
-            def do_GET(self):
-                if not self.note():
-                    return
-                parts = urllib.parse.urlsplit(self.path)
-                c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-                c.request(self.command, parts.path, headers={k: v for k, v in self.headers.items()
-                                                      if not k.lower().startswith("proxy-")})
-                answer = c.getresponse()
-                body = answer.read()
-                c.close()
-                self.send_response(answer.status)
-                for k, v in answer.headers.items():
-                    self.send_header(k, v)
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_HEAD = do_GET
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request, client_address):
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.host = f"127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-
-
-class Proxies(FaultTest):
-    """The registry has a name that only the proxy knows."""
-    PROXY_USER = "Basic " + base64.b64encode(b"pat:proxy-word").decode()
-
-    def behind(self, tls=True, **kw):
-        pki = make_certificates(os.path.join(self.home, "pki"), "DNS:registry.test") if tls else None
-        r = self.registry(SMALL, tls=pki)
-        self.name = f"registry.test:{r.server.server_port}"
-        if pki:
-            trusted = os.path.join(self.docker_config, "certs.d", self.name)
-            os.makedirs(trusted)
-            os.symlink(os.path.join(pki, "ca.crt"), os.path.join(trusted, "ca.crt"))
-        r.on_request = lambda q: (q.headers.get("Authorization") != Credentials.BASIC and
-                                  q.error(401, "UNAUTHORIZED", headers={"WWW-Authenticate": 'Basic realm="tests"'}))
-        self.log_in(self.name)
-        p = HttpProxy(r.server.server_port, **kw)
-        self.addCleanup(p.close)
-        return r, p
-
-    def through(self, p, **env):
-        url = f"http://pat:proxy-word@{p.host}"
-        self.daemon = self.runner(HTTPS_PROXY=url, HTTP_PROXY=url, **env)
-        return self.daemon.pull(f"{self.name}/acme/m:v1")
-
-    def test_tunnel(self):
-        r, p = self.behind()
-        self.completes(self.through(p), SMALL)
-        self.assertEqual({q["line"] for q in p.requests}, {f"CONNECT {self.name}"})
-        self.assertEqual({q["headers"].get("proxy-authorization") for q in p.requests}, {self.PROXY_USER})
-        self.assertFalse([q for q in p.requests if "authorization" in q["headers"]])
-        self.assertFalse([q for q in r.asked() if "proxy-authorization" in q["headers"]])
-        self.assertEqual(set(r.secrets()), {Credentials.BASIC})
-
-    def test_plain(self):
-        r, p = self.behind(tls=False)
-        self.completes(self.through(p, INSECURE_REGISTRY=self.name), SMALL)
-        self.assertIn(f"GET http://{self.name}/v2/acme/m/manifests/v1", {q["line"] for q in p.requests})
-        self.assertFalse([q for q in r.asked() if "proxy-authorization" in q["headers"]])
-
-    def test_exception(self):
-        _, p = self.behind()
-        self.refused(self.through(p, NO_PROXY="example.com,registry.test"), "(?i)resolve")
-        self.assertEqual(p.requests, [])
-
-    def test_proxy_that_refuses(self):
-        r, p = self.behind(status=407)
-        pulled = self.through(p)
-        self.refused(pulled, "(?i)proxy|407")
-        self.assertNotIn("proxy-word", pulled.text + self.daemon.log())
-        self.assertEqual(r.asked(), [])
-
-    def test_redirect_inwards(self):
-        """The proxy would connect for us: what is a number is refused before."""
-        for host in ("169.254.169.254", "[fd00::1]", "2852039166"):
-            with self.subTest(host):
-                r, p = self.behind() if not self.runners else (r, p)
-                r.on_blob = lambda q: q.reply(307, b"", {"Location": f"https://{host}/latest/"})
-                self.refused(self.through(p), "private|link-local")
-                self.assertEqual({q["line"] for q in p.requests}, {f"CONNECT {self.name}"})
 
 
 if __name__ == "__main__":
