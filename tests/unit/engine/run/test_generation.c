@@ -66,6 +66,70 @@ static size_t make_prompt(int i, uint32_t n_vocab, int32_t *ids)
     return n;
 }
 
+/* Every second client leaves after its first text; what was computed up to there is used again. */
+static void check_leaving(struct batcher *b, uint32_t n_vocab, char *const *alone)
+{
+    int32_t ids[256];
+    struct generation *g[N_PROMPTS];
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < N_PROMPTS; i++)
+            g[i] = start(b, ids, make_prompt(i, n_vocab, ids), 24);
+        for (int i = round; i < N_PROMPTS; i += 2) {
+            struct generation_event *e;
+            assert_int_equal(generation_next(g[i], &e), 1);
+            generation_event_free(e);
+            generation_free(g[i]);
+        }
+        for (int i = !round; i < N_PROMPTS; i += 2) {
+            char *text = finish(g[i]);
+            assert_string_equal(text, alone[i]);
+            free(text);
+        }
+    }
+}
+
+/* Several choices of one prompt, greedy: all the same text, the others from what the first left. */
+static void check_choices(struct batcher *b, uint32_t n_vocab, const char *alone)
+{
+    enum { CHOICES = 5 };
+    int32_t ids[256];
+    struct error err = ERROR_INIT;
+    struct prompt p = {ids, make_prompt(N_PROMPTS - 1, n_vocab, ids), NULL, 0};
+    ids[0] = (ids[0] + 1) % (int32_t)n_vocab; /* nothing of it is in the cache */
+    struct generation_request req = GENERATION_REQUEST_INIT;
+    req.prompts = &p;
+    req.n_predict = 24;
+    req.n_choices = CHOICES;
+    req.sampling.temperature = 0;
+    req.sampling.ignore_eos = true;
+    struct buf text[CHOICES];
+    for (int i = 0; i < CHOICES; i++)
+        text[i] = BUF_INIT(TEXT_MAX);
+    for (int round = 0; round < 2; round++) {
+        struct generation *g;
+        struct generation_event *e;
+        uint32_t n_branched = 0;
+        assert_ok(batcher_submit(b, &req, &g, &err));
+        while (generation_next(g, &e) > 0) {
+            buf_append(&text[e->choice], e->text);
+            if (e->kind == EVENT_FINISH && e->choice > 0)
+                n_branched += e->stats.n_cached > 0;
+            generation_event_free(e);
+        }
+        generation_free(g);
+        assert_int_equal(n_branched, CHOICES - 1);
+        for (int i = 1; i < CHOICES; i++)
+            assert_string_equal(buf_cstr(&text[i]), buf_cstr(&text[0]));
+        if (round == 1)
+            assert_string_equal(buf_cstr(&text[0]), alone);
+        for (int i = 0; i < CHOICES; i++)
+            buf_release(&text[i]);
+        for (int i = 0; i < CHOICES; i++)
+            text[i] = BUF_INIT(TEXT_MAX);
+        make_prompt(N_PROMPTS - 1, n_vocab, ids); /* the second time it is the known prompt */
+    }
+}
+
 static void check_model(const struct tiny_model *spec)
 {
     struct error err = ERROR_INIT;
@@ -99,6 +163,8 @@ static void check_model(const struct tiny_model *spec)
             free(together);
         }
     }
+    check_leaving(b, lm->n_vocab, alone);
+    check_choices(b, lm->n_vocab, alone[N_PROMPTS - 1]);
     batcher_free(b);
     for (int i = 0; i < N_PROMPTS; i++)
         free(alone[i]);
@@ -143,6 +209,26 @@ static void test_generation__alone_and_together(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(specs); i++)
         check_model(&specs[i]);
+}
+
+static void test_generation__recurrent_layers(void **state)
+{
+    (void)state;
+    static const char *const archs[] = {"lfm2",  "mamba",     "mamba2", "granitehybrid",
+                                        "jamba", "falcon-h1", "qwen35"};
+    for (size_t i = 0; i < ARRAY_LEN(archs); i++) {
+        const struct tiny_model spec = {.arch = archs[i],
+                                        .type = WT_F16,
+                                        .n_layers = 3,
+                                        .n_embd = 32,
+                                        .n_heads = 2,
+                                        .n_kv_heads = 1,
+                                        .n_ff = 48,
+                                        .n_vocab = 400,
+                                        .n_ctx = 256,
+                                        .seed = 4};
+        check_model(&spec);
+    }
 }
 
 /* The reference continuations of a trained model, all prompts at once. */
@@ -195,6 +281,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_generation__alone_and_together),
+        cmocka_unit_test(test_generation__recurrent_layers),
         cmocka_unit_test(test_generation__stories),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
