@@ -22,7 +22,7 @@ BUILD = os.environ.get("MR_BUILD") or os.path.join(ROOT, "build")
 CC = shutil.which("aarch64-linux-gnu-gcc")
 QEMU = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
 JOBS = 2
-RUN_TIMEOUT_S = 200
+RUN_TIMEOUT_S = 900  # emulated, maybe beside other work
 
 # What kernels and backend use of base/: the part without foreign libraries.
 BASE = ["alloc", "clock", "error", "str", "utf8"]

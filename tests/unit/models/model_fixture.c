@@ -18,7 +18,9 @@ void write_gguf(const char *dir, const char *name, uint64_t rows, unsigned part,
     CLEANUP_FREE char *path = path_join(dir, name);
     struct gguf_writer *w = gguf_writer_new();
     if (part <= 1) {
-        gguf_writer_str(w, "general.architecture", STR("llama"));
+        /* What is called so is a projector. */
+        bool clip = strstr(name, "mmproj") != NULL;
+        gguf_writer_str(w, "general.architecture", clip ? STR("clip") : STR("llama"));
         gguf_writer_str(w, "general.name", STR("Tiny <test> & more"));
         gguf_writer_u32(w, "general.file_type", 0);
         gguf_writer_u32(w, "llama.context_length", 4096);

@@ -162,7 +162,7 @@ static void test_build__refuses(void **state)
         {"t-00001-of-00003.gguf", NULL, NULL, "incomplete shard set: found 1 of 3 shards"},
         {"ok.gguf", "empty.jinja", NULL, "is empty"},
         {"ok.gguf", "binary.jinja", NULL, "not UTF-8"},
-        {"ok.gguf", "absent.jinja", NULL, "chat template"},
+        {"ok.gguf", "absent.jinja", NULL, "absent.jinja"},
         {"ok.gguf", NULL, "text.gguf", "text.gguf' is not a usable GGUF file"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -180,7 +180,7 @@ static void test_build__refuses(void **state)
     src.context_size = -1;
     assert_fails(artifact_build(&src, NULL, NULL, &a, &err), ERR_INVALID, "context size");
     src = (struct artifact_source){0};
-    assert_fails(artifact_build(&src, NULL, NULL, &a, &err), ERR_INVALID, "no GGUF");
+    assert_fails(artifact_build(&src, NULL, NULL, &a, &err), ERR_INVALID, "no model");
 }
 
 static int to_buf(void *ctx, const void *p, size_t n, struct error *err)
