@@ -95,6 +95,18 @@ static int check_options(const struct package_options *o)
     if (n > 1)
         return cli_usage("package", "Cannot specify more than one of --gguf, --safetensors-dir, "
                                     "--dduf, or --from. Please use only one source.");
+    const struct {
+        const char *option, *value;
+    } paths[] = {
+        {"gguf", o->gguf}, {"safetensors-dir", o->safetensors_dir}, {"dduf", o->dduf},
+        {"from", o->from}, {"chat-template", o->chat_template},     {"mmproj", o->mmproj},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+        if (paths[i].value && !*paths[i].value)
+            return cli_usage("package", "--%s is empty", paths[i].option);
+    for (size_t i = 0; i < o->licenses.n; i++)
+        if (!*o->licenses.items[i])
+            return cli_usage("package", "--license is empty");
     if (o->format && strcmp(o->format, "docker") != 0 && strcmp(o->format, "cncf") != 0)
         return cli_usage("package", "invalid --format value \"%s\": must be \"docker\" or \"cncf\"",
                          o->format);

@@ -291,6 +291,12 @@ int hf_resolve(struct registry_repo *site, const struct oci_reference *ref,
             "%s@%s: Hugging Face knows no models by digest; give a quantisation as the "
             "tag",
             name, ref->digest.text);
+    const char *slash = strchr(ref->typed_repository, '/');
+    if (slash && strchr(slash + 1, '/'))
+        return error_set(err, ERR_INVALID,
+                         "%s: a repository of Hugging Face is hf.co/ORG/NAME; a file or folder in "
+                         "it is chosen by the quantisation, as the tag",
+                         name);
     struct hf_model m = {
         .repository = xstrdup(ref->typed_repository),
         .page = xasprintf("%s/%s", registry_hf_endpoint(site->r), ref->typed_repository),

@@ -153,6 +153,8 @@ class Package(RunnerTest):
             self.assertIn("not a regular file", self.fails("package", "--gguf", DEMO, option, pipe, "x"))
             self.assertIn("not a regular file", self.fails("package", "--gguf", DEMO, option, self.home, "x"))
         self.assertIn("not a regular file", self.fails("package", "--gguf", pipe, "x"))
+        self.assertIn("--gguf is empty", self.fails("package", "--gguf", "", "x"))
+        self.assertIn("--license is empty", self.fails("package", "--gguf", DEMO, "-l", "", "x"))
         directory = os.path.join(self.home, "d")
         for names, part in [(["m.gguf", "b.gguf"], "b.gguf"), (["m.gguf", "mmproj-b.gguf"], "mmproj-b.gguf"),
                             (["m-00001-of-00002.gguf"], "found 1 of 2 shards"), (["m.gguf", "b.dduf"], "ZIP")]:

@@ -414,6 +414,18 @@ static void test_resolve__endless_pages(void **state)
     world_stop(&w);
 }
 
+static void test_resolve__path_in_a_repository(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    struct world w = {0};
+    struct hf_model m = {0};
+    world_start(&w, "hf.co/Org/Repo/file.gguf", NULL);
+    assert_fails(hf_resolve(w.site, &w.ref, NULL, &m, &err), ERR_INVALID, "is hf.co/ORG/NAME");
+    assert_int_equal(w.hub.requests, 0);
+    world_stop(&w);
+}
+
 static void test_resolve__mirror_without_recursion(void **state)
 {
     (void)state;
@@ -554,6 +566,7 @@ int main(void)
         cmocka_unit_test(test_fetch_small__checks),
         cmocka_unit_test(test_fetch_small__redirect_without_token),
         cmocka_unit_test(test_resolve__digest),
+        cmocka_unit_test(test_resolve__path_in_a_repository),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
