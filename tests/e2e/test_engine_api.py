@@ -308,11 +308,57 @@ class EngineApi(unittest.TestCase):
             self.assertTrue(answer["error"]["message"])
         self.assertEqual(self.engine.get("/health")[0], 200)
 
+    def test_structured_output(self):
+        """The model's weights are random: only the grammar makes an answer of it."""
+        schema = {"type": "object", "additionalProperties": False, "required": ["n", "tags", "b"],
+                  "properties": {"n": {"type": "integer", "minimum": -5, "maximum": 99},
+                                 "tags": {"type": "array", "items": {"enum": ["x", "yy"]}, "maxItems": 3},
+                                 "b": {"type": "boolean"},
+                                 "s": {"type": "string", "maxLength": 4}}}
+
+        def check(text):
+            v = json.loads(text)
+            self.assertLessEqual({"n", "tags", "b"}, set(v))
+            self.assertLessEqual(set(v), {"n", "tags", "b", "s"})
+            self.assertTrue(isinstance(v["n"], int) and -5 <= v["n"] <= 99)
+            self.assertTrue(len(v["tags"]) <= 3 and set(v["tags"]) <= {"x", "yy"})
+            self.assertIsInstance(v["b"], bool)
+            self.assertLessEqual(len(v.get("s", "")), 4)
+
+        user = [{"role": "user", "content": "x"}]
+        for seed in range(8):
+            body = {"messages": user, "seed": seed, "n": 2, "max_tokens": 200, "temperature": 1.5, "top_k": 0,
+                    "min_p": 0, "top_p": 1, "logprobs": True,
+                    "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}}
+            status, answer = self.engine.post("/v1/chat/completions", body)
+            self.assertEqual(status, 200, answer)
+            for choice in answer["choices"]:
+                if choice["finish_reason"] == "length":
+                    continue
+                check(choice["message"]["content"])
+            status, answer = self.engine.post("/v1/completions", {
+                "prompt": "x", "seed": seed, "max_tokens": 200, "temperature": 1.5, "top_k": 0, "min_p": 0,
+                "top_p": 1, "json_schema": schema})
+            self.assertEqual(status, 200, answer)
+            if answer["choices"][0]["finish_reason"] == "stop":
+                check(answer["choices"][0]["text"])
+            status, answer = self.engine.post("/v1/completions", {
+                "prompt": "x", "seed": seed, "max_tokens": 50, "grammar": 'root ::= "ab" [0-9]{2,4} "."'})
+            self.assertEqual(status, 200, answer)
+            self.assertRegex(answer["choices"][0]["text"], r"^ab[0-9]{2,4}\.$")
+            self.assertEqual(answer["choices"][0]["finish_reason"], "stop")
+        for body, name in [({"json_schema": {"contains": {}}}, "contains"),
+                           ({"json_schema": {}, "grammar": 'root ::= "a"'}, "only one"),
+                           ({"grammar": "root ::= x"}, "'x'")]:
+            status, answer = self.engine.post("/v1/completions", {"prompt": "x", **body})
+            self.assertEqual(status, 400)
+            self.assertIn(name, answer["error"]["message"])
+
     def test_what_is_not_supported_is_said(self):
         user = [{"role": "user", "content": "x"}]
         for path, body, name in [
             ("/v1/rerank", {"query": "x", "documents": ["y"]}, "cannot rank"),
-            ("/v1/chat/completions", {"messages": user, "response_format": {"type": "json_object"}}, "json_object"),
+            ("/v1/chat/completions", {"messages": user, "response_format": {"type": "xml"}}, "xml"),
             ("/v1/chat/completions", {"messages": user, "grammar": "root ::= x"}, "grammar"),
             ("/v1/chat/completions", {"messages": user, "tool_choice": "required"}, "tool_choice"),
             ("/v1/completions", {"prompt": "x", "suffix": "y"}, "no token for the prefix"),

@@ -194,12 +194,21 @@ static int job_submit(struct job *j, bool chat, struct error *err)
         .sampling = p->sampling,
         .stops = p->stops,
         .n_stops = p->n_stops,
+        .grammar = p->grammar,
         .n_predict = p->n_predict,
         .cache_prompt = p->cache_prompt,
         .logprobs = p->logprobs,
         .n_top_logprobs = p->n_top_logprobs,
     };
-    int r = batcher_submit(j->s->batcher, &request, &j->generation, err);
+    const struct grammar_vocab *vocab;
+    int r = 0;
+    if (p->grammar) { /* the large masks here, not in the batcher's steps */
+        r = lm_grammar_vocab(j->s->lm, &vocab, err);
+        if (r == 0)
+            r = grammar_prepare(p->grammar, vocab, err);
+    }
+    if (r == 0)
+        r = batcher_submit(j->s->batcher, &request, &j->generation, err);
     if (r < 0)
         return r;
     http_request_on_cancel(j->req, cancel_generation, j->generation);

@@ -208,25 +208,12 @@ static bool asks_for(const struct json *v)
 /* What would change the answer must not be left out in silence. */
 static int refuse_unsupported(const struct json *body, struct error *err)
 {
-    static const char *const fields[] = {"grammar", "json_schema", "functions",     "function_call",
-                                         "audio",   "lora",        "dynatemp_range", "context_shift"};
+    static const char *const fields[] = {"functions", "function_call",  "audio",
+                                         "lora",      "dynatemp_range", "context_shift"};
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
         if (asks_for(js_get(body, fields[i])) && js_get_real(body, fields[i], 1) > 0)
             return error_set(err, ERR_UNSUPPORTED, "'%s' is not supported by this engine",
                              fields[i]);
-
-    const struct json *format = js_get(body, "response_format");
-    if (!js_is(format, JS_NULL)) {
-        struct str type = js_get_str(format, "type");
-        if (!type.ptr)
-            return error_set(err, ERR_INVALID, "'response_format' must be an object with a 'type'");
-        if (!str_eq_c(type, "text"))
-            return error_set(
-                err, ERR_UNSUPPORTED,
-                "'response_format' of type '%.*s' is not supported by this engine, only "
-                "'text' is",
-                STR_ARG(type));
-    }
 
     int64_t mirostat = 0, best_of = 1;
     int r = js_want_int(body, "mirostat", 0, 2, &mirostat, err);
@@ -237,6 +224,71 @@ static int refuse_unsupported(const struct json *body, struct error *err)
     if (r == 0 && best_of > js_get_int(body, "n", 1))
         r = error_set(err, ERR_UNSUPPORTED,
                       "'best_of' larger than 'n' is not supported by this engine");
+    return r;
+}
+
+/* ---- what the answer must be ---- */
+
+/* Whatever is wrong with a schema or grammar, the request is. */
+static int bad_grammar(int r, const char *field, struct error *err)
+{
+    if (r < 0 && err->code != ERR_NOMEM && err->code != ERR_INTERNAL)
+        err->code = ERR_INVALID;
+    return r < 0 ? error_wrap(err, "'%s'", field) : 0;
+}
+
+static int parse_schema(const struct json *schema, const char *field, struct params *p,
+                        struct error *err)
+{
+    return bad_grammar(grammar_from_schema(schema, &p->grammar, err), field, err);
+}
+
+/* OpenAI's {"type": "json_schema", "json_schema": {"schema": …}} and {"type": "json_object"}, where
+ * llama-server takes a "schema", too. */
+static int parse_response_format(const struct json *format, struct params *p, struct error *err)
+{
+    struct str type = js_get_str(format, "type");
+    const struct json *wrapper = js_get(format, "json_schema"), *schema = js_get(format, "schema");
+    if (!type.ptr)
+        return error_set(err, ERR_INVALID, "'response_format' must be an object with a 'type'");
+    if (str_eq_c(type, "text"))
+        return 0;
+    if (str_eq_c(type, "json_object")) {
+        CLEANUP_JSON struct json *any = js_object();
+        js_set_cstr(any, "type", "object");
+        return parse_schema(schema ? schema : any, "response_format", p, err);
+    }
+    if (!str_eq_c(type, "json_schema"))
+        return error_set(err, ERR_INVALID,
+                         "'response_format' of type '%.*s' is none of 'text', 'json_object' and "
+                         "'json_schema'",
+                         STR_ARG(type));
+    schema = js_get(wrapper, "schema") ? js_get(wrapper, "schema") : schema;
+    if (!schema)
+        return error_set(err, ERR_INVALID,
+                         "'response_format' of type 'json_schema' needs a 'json_schema' with a "
+                         "'schema'");
+    return parse_schema(schema, "response_format", p, err);
+}
+
+static int parse_grammar(const struct json *body, struct params *p, struct error *err)
+{
+    const struct json *format = js_get(body, "response_format");
+    const struct json *schema = js_get(body, "json_schema"), *gbnf = js_get(body, "grammar");
+    bool has_schema = !js_is(schema, JS_NULL), has_gbnf = asks_for(gbnf);
+    int r = 0;
+    if (!js_is(format, JS_NULL))
+        r = parse_response_format(format, p, err);
+    if (r == 0 && (p->grammar != NULL) + has_schema + has_gbnf > 1)
+        return error_set(err, ERR_INVALID,
+                         "only one of 'response_format', 'json_schema' and 'grammar' can be given");
+    if (r == 0 && has_schema)
+        r = parse_schema(schema, "json_schema", p, err);
+    if (r == 0 && has_gbnf && !js_is(gbnf, JS_STRING))
+        return error_set(err, ERR_INVALID, "'grammar' must be a string, not %s",
+                         js_type_name(gbnf));
+    if (r == 0 && has_gbnf)
+        r = bad_grammar(grammar_from_gbnf(js_to_str(gbnf), &p->grammar, err), "grammar", err);
     return r;
 }
 
@@ -258,6 +310,8 @@ int params_parse(const struct json *body, enum params_dialect dialect,
         r = parse_stream_options(body, ret, err);
     if (r == 0)
         r = refuse_unsupported(body, err);
+    if (r == 0)
+        r = parse_grammar(body, ret, err);
     return r;
 }
 
@@ -265,5 +319,6 @@ void params_release(struct params *p)
 {
     free(p->bias);
     free(p->stops);
+    grammar_unref(p->grammar);
     *p = (struct params){0};
 }

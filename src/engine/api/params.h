@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "engine/grammar/grammar.h"
 #include "engine/run/sampler.h"
 
 enum { N_MAX = 8 }; /* choices a prompt */
@@ -30,6 +31,7 @@ struct params {
     bool cache_prompt;
     bool logprobs;
     uint32_t n_top_logprobs;
+    struct grammar *grammar; /* what the answer must be; NULL = anything */
     struct str model; /* borrowed; {NULL, 0} if absent */
 };
 

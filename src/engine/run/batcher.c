@@ -65,6 +65,7 @@ struct batcher {
     uint64_t n_starts;
     struct generation *waiting, **waiting_end; /* some of their sequences have no slot yet */
     struct candidates candidates;
+    uint64_t *mask;            /* [(n_vocab + 63) / 64] */
     float *logits;             /* [n_parallel][n_vocab] */
     int32_t *batch_ids;        /* [batch_rows] */
     const float **batch_media; /* [batch_rows] rows of media, NULL for text */
@@ -564,7 +565,13 @@ static void slot_sample(struct batcher *b, struct slot *s, const float *logits)
     }
     struct error err = ERROR_INIT;
     int32_t id;
-    if (sampler_pick(c->sampler, logits, &b->candidates, &id, &err) < 0) {
+    int picked = c->matcher ? matcher_mask(c->matcher, b->mask, &err) : 0;
+    if (picked == 0)
+        picked = sampler_pick(c->sampler, logits, c->matcher ? b->mask : NULL, &b->candidates, &id,
+                              &err);
+    if (picked == 0 && c->matcher && !matcher_accept_token(c->matcher, id))
+        picked = error_set(&err, ERR_INTERNAL, "the grammar does not take the token it allowed");
+    if (picked < 0) {
         fail_request(b, g, &err);
         return;
     }
@@ -584,6 +591,8 @@ static void slot_sample(struct batcher *b, struct slot *s, const float *logits)
         fail_request(b, g, &err);
     } else if (r > 0) {
         slot_finish(b, s, FINISH_STOP, true);
+    } else if (c->matcher && !matcher_may_go_on(c->matcher)) {
+        slot_finish(b, s, FINISH_STOP, false); /* nothing more can follow */
     } else if (s->n_predicted >= g->n_predict || s->n_past >= b->ctx_size) {
         slot_finish(b, s, FINISH_LENGTH, false);
     } else {
@@ -788,8 +797,9 @@ static int batcher_allocate(struct batcher *b, const struct batcher_options *o, 
     b->batch_ids = alloc_array(b->batch_rows, sizeof(*b->batch_ids));
     b->batch_sees = alloc_array(b->batch_rows, sizeof(*b->batch_sees));
     b->batch_media = alloc_array(b->batch_rows, sizeof(*b->batch_media));
+    b->mask = alloc_array_zero(((size_t)b->lm->n_vocab + 63) / 64, sizeof(*b->mask));
     b->logits = alloc_aligned(n * b->lm->n_vocab, sizeof(*b->logits));
-    bool enough = b->batch_ids && b->batch_sees && b->batch_media && b->logits;
+    bool enough = b->batch_ids && b->batch_sees && b->batch_media && b->logits && b->mask;
     for (size_t i = 0; i < n && enough; i++) {
         struct slot *s = &b->slots[i];
         s->ids = alloc_array((size_t)b->ctx_size + 1, sizeof(*s->ids));
@@ -865,6 +875,7 @@ void batcher_free(struct batcher *b)
     free(b->batch_sees);
     free(b->batch_media);
     free(b->logits);
+    free(b->mask);
     pthread_mutex_destroy(&b->lock);
     pthread_cond_destroy(&b->work);
     pthread_cond_destroy(&b->called);

@@ -96,6 +96,7 @@ struct generation_request {
     int64_t n_predict; /* tokens at most; negative = until the context is full */
     bool cache_prompt; /* use and feed the prefix tree */
     bool logprobs;
+    struct grammar *grammar; /* what the text must be, borrowed; NULL = anything */
     uint32_t n_top_logprobs; /* with logprobs: 0..TOP_LOGPROBS_MAX likeliest tokens each */
 };
 #define GENERATION_REQUEST_INIT                                \

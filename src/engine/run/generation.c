@@ -29,6 +29,7 @@ static void generation_destroy(struct generation *g)
     }
     for (uint32_t i = 0; g->choices && i < g->n_choices; i++) {
         sampler_free(g->choices[i].sampler);
+        matcher_free(g->choices[i].matcher);
         output_release(&g->choices[i].output);
     }
     free(g->prompts);
@@ -137,7 +138,7 @@ static int prompt_copy(struct generation_prompt *to, const struct prompt *from, 
     return 0;
 }
 
-static int choice_init(struct choice *c, uint32_t index, const struct lm *lm, uint32_t ctx_size,
+static int choice_init(struct choice *c, uint32_t index, struct lm *lm, uint32_t ctx_size,
                        const struct generation_request *req, struct error *err)
 {
     c->prompt = index / req->n_choices;
@@ -146,10 +147,16 @@ static int choice_init(struct choice *c, uint32_t index, const struct lm *lm, ui
     int r = output_init(&c->output, lm->tokenizer, req->stops, req->n_stops, err);
     if (r == 0)
         r = sampler_create(&sampling, lm->n_vocab, lm->eog, lm->n_eog, ctx_size, &c->sampler, err);
+    const struct grammar_vocab *vocab;
+    if (r == 0 && req->grammar) {
+        r = lm_grammar_vocab(lm, &vocab, err);
+        if (r == 0)
+            r = matcher_create(req->grammar, vocab, &c->matcher, err);
+    }
     return r;
 }
 
-int generation_create(struct batcher *b, const struct lm *lm, uint32_t ctx_size,
+int generation_create(struct batcher *b, struct lm *lm, uint32_t ctx_size,
                       const struct generation_request *req, struct generation **ret,
                       struct error *err)
 {

@@ -15,6 +15,7 @@
 struct choice {
     uint32_t prompt;
     struct sampler *sampler;
+    struct matcher *matcher; /* NULL = any text */
     struct output output;
 };
 
@@ -54,7 +55,7 @@ struct generation {
 };
 
 /* A request checked and copied, with one reference. */
-int generation_create(struct batcher *b, const struct lm *lm, uint32_t ctx_size,
+int generation_create(struct batcher *b, struct lm *lm, uint32_t ctx_size,
                       const struct generation_request *req, struct generation **ret,
                       struct error *err);
 void generation_unref(struct generation *g);

@@ -49,6 +49,7 @@ int lm_open(const char *path, const struct lm_options *o, struct lm **ret, struc
 {
     struct lm *lm = xcalloc(1, sizeof(*lm));
     lm->path = xstrdup(path);
+    pthread_mutex_init(&lm->lock, NULL);
     struct model_options mo = {.n_threads = o->n_threads};
     int r = model_load(path, &mo, &lm->model, err);
     if (r == 0) {
@@ -73,6 +74,8 @@ void lm_close(struct lm *lm)
 {
     if (!lm)
         return;
+    grammar_vocab_free(lm->grammar_vocab);
+    pthread_mutex_destroy(&lm->lock);
     tokenizer_free(lm->tokenizer);
     model_free(lm->model);
     free(lm->eog);

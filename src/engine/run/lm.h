@@ -13,11 +13,13 @@
 #ifndef ENGINE_RUN_LM_H
 #define ENGINE_RUN_LM_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
 #include "base/str.h"
+#include "engine/grammar/grammar.h"
 #include "engine/model/model.h"
 #include "engine/text/tokenizer.h"
 
@@ -33,6 +35,8 @@ struct lm {
     uint32_t n_embd;
     uint64_t n_params;
     uint64_t file_bytes;
+    pthread_mutex_t lock;
+    struct grammar_vocab *grammar_vocab; /* guarded by: lock; NULL until it is needed */
 };
 
 struct lm_options {
@@ -42,6 +46,9 @@ struct lm_options {
 /* A vocabulary that does not fit the model's matrices is ERR_CORRUPT. */
 int lm_open(const char *path, const struct lm_options *o, struct lm **ret, struct error *err);
 void lm_close(struct lm *lm); /* NULL is fine */
+
+/* The vocabulary for grammars, made at the first call; borrowed. Any thread. */
+int lm_grammar_vocab(struct lm *lm, const struct grammar_vocab **ret, struct error *err);
 
 /* Appends the tokens of a whole prompt, special tokens parsed. The tokenizer's beginning-of-text
  * token goes in front unless the text has it already, as chat templates usually write it. */

@@ -167,7 +167,8 @@ static float penalised(const struct sampling *p, float logit, uint32_t count)
 }
 
 /* Fills the list from the logits, biased and penalised; tokens that cannot come are left out. */
-static int load(struct sampler *s, const float *logits, struct candidates *c, struct error *err)
+static int load(struct sampler *s, const float *logits, const uint64_t *allowed,
+                struct candidates *c, struct error *err)
 {
     assert(c->cap >= s->n_vocab);
     for (uint32_t id = 0; id < s->n_vocab; id++) {
@@ -186,7 +187,7 @@ static int load(struct sampler *s, const float *logits, struct candidates *c, st
     size_t n = 0;
     for (uint32_t id = 0; id < s->n_vocab; id++) {
         struct candidate *k = &c->items[id];
-        if (isinf(k->logit) && k->logit < 0)
+        if ((isinf(k->logit) && k->logit < 0) || (allowed && !(allowed[id / 64] >> id % 64 & 1)))
             continue;
         if (s->counts && s->counts[id] > 0)
             k->logit = penalised(&s->p, k->logit, s->counts[id]);
@@ -196,7 +197,7 @@ static int load(struct sampler *s, const float *logits, struct candidates *c, st
     c->n_sorted = 0;
     if (n == 0)
         return error_set(err, ERR_INVALID,
-                         "no token is left to choose from: 'logit_bias' excludes "
+                         "no token is left to choose from: 'logit_bias' or the grammar exclude "
                          "everything the model could say");
     return 0;
 }
@@ -305,10 +306,10 @@ static int32_t draw(struct candidates *c, double temperature, uint64_t *rng)
     return greedy(c)->id; /* rounding left a gap at the end */
 }
 
-int sampler_pick(struct sampler *s, const float *logits, struct candidates *c, int32_t *ret,
-                 struct error *err)
+int sampler_pick(struct sampler *s, const float *logits, const uint64_t *allowed,
+                 struct candidates *c, int32_t *ret, struct error *err)
 {
-    int r = load(s, logits, c, err);
+    int r = load(s, logits, allowed, c, err);
     if (r < 0)
         return r;
     if (s->p.temperature <= 0) {

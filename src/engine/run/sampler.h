@@ -83,9 +83,10 @@ void sampler_free(struct sampler *s); /* NULL is fine */
 /* A token that is now part of the text, of the prompt too. */
 void sampler_accept(struct sampler *s, int32_t id);
 
-/* logits: [n_vocab]. Logits that are no numbers are ERR_CORRUPT: the model's file is damaged. */
-int sampler_pick(struct sampler *s, const float *logits, struct candidates *scratch, int32_t *ret,
-                 struct error *err);
+/* logits: [n_vocab]. allowed: one bit a token, the lowest first, or NULL: all. Logits that are no
+ * numbers are ERR_CORRUPT: the model's file is damaged. */
+int sampler_pick(struct sampler *s, const float *logits, const uint64_t *allowed,
+                 struct candidates *scratch, int32_t *ret, struct error *err);
 
 struct token_logprob {
     int32_t id;

@@ -36,7 +36,7 @@ static int32_t pick(struct sampler *s, const float *logits, uint32_t n_vocab)
     struct candidates c;
     int32_t id = -1;
     assert_ok(candidates_init(&c, n_vocab, &err));
-    assert_ok(sampler_pick(s, logits, &c, &id, &err));
+    assert_ok(sampler_pick(s, logits, NULL, &c, &id, &err));
     candidates_release(&c);
     return id;
 }
@@ -52,7 +52,7 @@ static void histogram(const struct sampling *p, const float *logits, uint32_t n_
     memset(counts, 0, n_vocab * sizeof(*counts));
     for (int i = 0; i < n; i++) {
         int32_t id = -1;
-        assert_ok(sampler_pick(s, logits, &c, &id, &err));
+        assert_ok(sampler_pick(s, logits, NULL, &c, &id, &err));
         counts[id]++;
     }
     candidates_release(&c);
@@ -104,7 +104,7 @@ static void test_sampler__refuses_what_is_no_number(void **state)
             p.temperature = (double)t;
             struct sampler *s = make(&p, VOCAB);
             int32_t id = -1;
-            assert_fails(sampler_pick(s, logits, &c, &id, &err), ERR_CORRUPT, "token 3");
+            assert_fails(sampler_pick(s, logits, NULL, &c, &id, &err), ERR_CORRUPT, "token 3");
             assert_int_equal(id, -1);
             sampler_free(s);
         }
@@ -115,7 +115,7 @@ static void test_sampler__refuses_what_is_no_number(void **state)
     struct sampling p = plain();
     struct sampler *s = make(&p, VOCAB);
     int32_t id = -1;
-    assert_fails(sampler_pick(s, nothing, &c, &id, &err), ERR_INVALID, "no token is left");
+    assert_fails(sampler_pick(s, nothing, NULL, &c, &id, &err), ERR_INVALID, "no token is left");
     sampler_free(s);
     candidates_release(&c);
 
