@@ -138,6 +138,51 @@ class DiskFull(RegistryTest):
         self.ok("tag", "b", "b:v3")
 
 
+class FileSizeLimit(RegistryTest):
+    """A write that fails in the middle of a file, by a limit on file sizes: it needs no file system of its own."""
+
+    def setUp(self):
+        super().setUp()
+        self.store = os.path.join(self.home, "models")
+        self.archive = os.path.join(self.home, "big.tar")
+        big = gguf(2 * MIB, out=os.path.join(self.home, "big.gguf"))
+        self.roomy = self.runner(self.store)
+        self.ok("package", "--gguf", gguf(MIB // 2, seed=1, out=os.path.join(self.home, "small.gguf")), "kept")
+        self.ok("package", "--gguf", big, "big")
+        self.ok("save", "big", "-o", self.archive)
+
+    def fails_with_words(self, *command):
+        done = self.cli(*command)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertRegex(done.stdout + done.stderr, "File too large")
+        self.assertEqual([m["tags"] for m in json.loads(self.ok("ls", "--json"))], [["docker.io/ai/kept:latest"]])
+        self.ok("verify")
+
+    def test_writes_that_fail(self):
+        name = None
+        if REGISTRY:
+            registry = DockerRegistry(os.path.join(self.home, "registry"))
+            self.addCleanup(registry.stop)
+            name = f"{registry.host}/a/big:v1"
+            self.ok("tag", "big", name)
+            self.ok("push", name)
+            self.ok("rm", name)
+        self.ok("rm", "big")
+        self.roomy.stop()
+        limited = self.runner(self.store, wrap=["sh", "-c", 'ulimit -f 2048; exec "$@"', "sh"])
+        self.fails_with_words("load", "-i", self.archive)
+        if name:
+            self.fails_with_words("pull", name)
+        self.ok("tag", "kept", "kept:v2")
+        self.ok("rm", "kept:v2")
+        self.ok("prune", "--force")
+        self.assertIsNone(limited.process.poll())
+        limited.stop()
+        self.runner(self.store)
+        self.ok("load", "-i", self.archive)
+        self.ok("verify")
+
+
 def in_own_namespace():
     """Runs this program again where it may mount; where that is not possible, here."""
     for argv in (["unshare", "--mount", "--propagation", "private"],
