@@ -740,11 +740,67 @@ static void test_batcher__queue_is_bounded(void **state)
     assert_true(clock_mono_ms() - start < LONG_STEP_US / 2000);
 }
 
+/* Work that is no generation: on the batcher's thread, one at a time, while others generate. */
+struct called {
+    pthread_t by;
+    int n, inside; /* no lock: only one thread may ever touch them */
+};
+
+static int call(void *ctx, struct error *err)
+{
+    struct called *c = ctx;
+    assert_int_equal(c->inside++, 0);
+    c->by = pthread_self();
+    c->inside--;
+    return ++c->n % 2 ? c->n : error_set(err, ERR_INVALID, "every second one fails");
+}
+
+static void *caller(void *arg)
+{
+    void **args = arg;
+    struct error err = ERROR_INIT;
+    for (int i = 0; i < 50; i++)
+        batcher_call(args[0], call, args[1], &err);
+    return NULL;
+}
+
+static void test_batcher__calls(void **state)
+{
+    (void)state;
+    enum { CALLERS = 4 };
+    struct error err = ERROR_INIT;
+    struct world w;
+    world_open(&w, 64, 2, 0);
+    struct called c = {0};
+    assert_int_equal(batcher_call(w.b, call, &c, &err), 1);
+    assert_false(pthread_equal(c.by, pthread_self()));
+    assert_fails(batcher_call(w.b, call, &c, &err), ERR_INVALID, "every second one fails");
+
+    int32_t id = 1;
+    struct prompt p = {&id, 1};
+    struct generation_request req = greedy(&p, 40);
+    struct generation *g;
+    assert_ok(batcher_submit(w.b, &req, &g, &err));
+    pthread_t threads[CALLERS];
+    void *args[] = {w.b, &c};
+    for (int i = 0; i < CALLERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, caller, args), 0);
+    for (int i = 0; i < CALLERS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(c.n, 2 + CALLERS * 50);
+    struct generation_event *e;
+    while (generation_next(g, &e) > 0)
+        generation_event_free(e);
+    generation_free(g);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batcher__computes_a_prompt_in_chunks),
         cmocka_unit_test(test_batcher__media),
+        cmocka_unit_test(test_batcher__calls),
         cmocka_unit_test(test_batcher__reuses_what_it_computed),
         cmocka_unit_test(test_batcher__ends_at_the_context_size),
         cmocka_unit_test(test_batcher__no_tokens_wanted),
