@@ -31,7 +31,7 @@ static const struct opt opts[] = {
      "the sizes of a real model: smollm2-135m, qwen3-0.6b, llama-3.2-1b"},
     {"arch", 'a', OPT_STRING, offsetof(struct options, arch), "NAME",
      "llama (the default), qwen2, qwen3, gemma2, lfm2, mamba, mamba2, granitehybrid, jamba, "
-     "falcon-h1 or qwen35"},
+     "falcon-h1, nemotron_h or qwen35"},
     {"type", 't', OPT_STRING, offsetof(struct options, type), "TYPE",
      "F32 (the default), F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K or Q6_K"},
     COUNT(n_layers, "n-layers", 1024),

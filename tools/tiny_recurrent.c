@@ -16,11 +16,13 @@ static const struct family {
     enum kind kind;
     bool pure;   /* no attention, no feed-forward part */
     bool beside; /* every layer has both */
+    bool alone;  /* in turns: recurrent, feed-forward without a gate, attention */
 } families[] = {
-    {"lfm2", KIND_SHORTCONV, false, false},   {"mamba", KIND_MAMBA, true, false},
-    {"mamba2", KIND_MAMBA2, true, false},     {"granitehybrid", KIND_MAMBA2, false, false},
-    {"jamba", KIND_MAMBA, false, false},      {"falcon-h1", KIND_MAMBA2, false, true},
-    {"qwen35", KIND_DELTA_NET, false, false}, {NULL, KIND_SHORTCONV, false, false},
+    {"lfm2", KIND_SHORTCONV, false, false},     {"mamba", KIND_MAMBA, true, false},
+    {"mamba2", KIND_MAMBA2, true, false},       {"granitehybrid", KIND_MAMBA2, false, false},
+    {"jamba", KIND_MAMBA, false, false},        {"falcon-h1", KIND_MAMBA2, false, true},
+    {"nemotron_h", KIND_MAMBA2, .alone = true}, {"qwen35", KIND_DELTA_NET, false, false},
+    {NULL, KIND_SHORTCONV, false, false},
 };
 
 /* The last one, without a name, where there is none. */
@@ -64,7 +66,14 @@ void tiny_recurrent_defaults(struct tiny_model *m)
 bool tiny_recurrent_attends(const struct tiny_model *m, uint32_t layer)
 {
     const struct family *f = family_of(m);
+    if (f->alone)
+        return layer % 3 == 2;
     return f->beside || (!f->pure && (layer + 1) % m->attention_period == 0);
+}
+
+static bool is_ffn(const struct tiny_model *m, uint32_t layer)
+{
+    return family_of(m)->alone && layer % 3 == 1;
 }
 
 static uint32_t channels(const struct tiny_model *m)
@@ -75,7 +84,7 @@ static uint32_t channels(const struct tiny_model *m)
 static void list_mixer(struct tensor_list *l, const struct tiny_model *m, uint32_t layer)
 {
     const struct family *f = family_of(m);
-    bool recurrent = f->beside || !tiny_recurrent_attends(m, layer);
+    bool recurrent = f->beside || (!tiny_recurrent_attends(m, layer) && !is_ffn(m, layer));
     bool shortconv = recurrent && f->kind == KIND_SHORTCONV;
     bool mamba = recurrent && f->kind == KIND_MAMBA, mamba2 = recurrent && f->kind == KIND_MAMBA2;
     bool delta = recurrent && f->kind == KIND_DELTA_NET, norms = strcmp(m->arch, "jamba") == 0;
@@ -147,8 +156,8 @@ void tiny_recurrent_layer(struct tensor_list *l, const struct tiny_model *m, uin
                                                        : "ffn_norm.weight";
     const struct layer_row norm = {"attn_norm.weight", true, FILL_NORM, 1, m->n_embd};
     const struct layer_row ffn[] = {
-        {ffn_norm, true, FILL_NORM, 1, m->n_embd},
-        {"ffn_gate.weight", true, FILL_MATRIX, m->n_ff, m->n_embd},
+        {ffn_norm, !f->alone, FILL_NORM, 1, m->n_embd},
+        {"ffn_gate.weight", !f->alone, FILL_MATRIX, m->n_ff, m->n_embd},
         {"ffn_up.weight", true, FILL_MATRIX, m->n_ff, m->n_embd},
         {"ffn_down.weight", true, FILL_MATRIX, m->n_embd, m->n_ff},
     };
@@ -160,7 +169,7 @@ void tiny_recurrent_layer(struct tensor_list *l, const struct tiny_model *m, uin
         list_mixer(l, m, layer);
     if (draft || tiny_recurrent_attends(m, layer))
         list_attention(l, m, layer);
-    if (!f->pure)
+    if (!f->pure && (!f->alone || is_ffn(m, layer)))
         tiny_list_layer(l, m, layer, ffn, ARRAY_LEN(ffn));
 }
 
@@ -175,6 +184,8 @@ bool tiny_recurrent_leaves_out(const struct tiny_model *m, const char *suffix)
         return f->kind != KIND_DELTA_NET && !f->beside;
     if (strcmp(suffix, "block_count") == 0)
         return m->n_draft_layers > 0;
+    if (f->alone && strcmp(suffix, "feed_forward_length") == 0)
+        return true;
     return f->pure && (attention || rope || strcmp(suffix, "feed_forward_length") == 0);
 }
 
@@ -194,13 +205,15 @@ static void write_f32(struct gguf_writer *w, const struct tiny_model *m, const c
     gguf_writer_f32(w, key, v);
 }
 
-static void write_kv_heads(struct gguf_writer *w, const struct tiny_model *m)
+/* `value` for the layers that have such a part, 0 for the others. */
+static void write_per_layer(struct gguf_writer *w, const struct tiny_model *m, const char *suffix,
+                            bool (*has)(const struct tiny_model *m, uint32_t layer), uint32_t value)
 {
     char key[96];
-    snprintf(key, sizeof(key), "%s.attention.head_count_kv", m->arch);
+    snprintf(key, sizeof(key), "%s.%s", m->arch, suffix);
     CLEANUP_FREE int32_t *v = xcalloc(m->n_layers, sizeof(*v));
     for (uint32_t i = 0; i < m->n_layers; i++)
-        v[i] = tiny_recurrent_attends(m, i) ? (int32_t)m->n_kv_heads : 0;
+        v[i] = has(m, i) ? (int32_t)value : 0;
     gguf_writer_i32_array(w, key, v, m->n_layers);
 }
 
@@ -213,7 +226,11 @@ void tiny_recurrent_keys(struct gguf_writer *w, const struct tiny_model *m)
         write_u32(w, m, "feed_forward_length", 0);
     }
     if (tiny_recurrent_leaves_out(m, "attention.head_count_kv") && !f->pure)
-        write_kv_heads(w, m);
+        write_per_layer(w, m, "attention.head_count_kv", tiny_recurrent_attends, m->n_kv_heads);
+    if (f->alone) {
+        write_per_layer(w, m, "feed_forward_length", is_ffn, m->n_ff);
+        write_f32(w, m, "attention.layer_norm_epsilon", 1e-5f);
+    }
     if (m->n_draft_layers > 0) {
         write_u32(w, m, "block_count", m->n_layers + m->n_draft_layers);
         write_u32(w, m, "nextn_predict_layers", m->n_draft_layers);

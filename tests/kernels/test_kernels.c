@@ -545,6 +545,7 @@ static void act_level(const struct kernels *k)
     check_act("gelu_tanh", k, k->gelu_tanh, scalar.gelu_tanh, 1e-6, 1e-6);
     check_act("gelu_erf", k, k->gelu_erf, scalar.gelu_erf, 0, 0);
     check_act("relu", k, k->relu, scalar.relu, 0, 0);
+    check_act("relu_sqr", k, k->relu_sqr, scalar.relu_sqr, 0, 0);
     check_act("sigmoid", k, k->sigmoid, scalar.sigmoid, 1e-37, 6e-7);
     check_act("softplus", k, k->softplus, scalar.softplus, 1e-37, 6e-7);
     check_softcap(k);

@@ -20,7 +20,7 @@ struct ref {
 bool ref_recurrent(const struct ref_model *m)
 {
     static const char *const archs[] = {"lfm2",  "mamba",     "mamba2", "granitehybrid",
-                                        "jamba", "falcon-h1", "qwen35"};
+                                        "jamba", "falcon-h1", "qwen35", "nemotron_h"};
     for (size_t i = 0; i < sizeof(archs) / sizeof(*archs); i++)
         if (strcmp(ref_model_arch(m), archs[i]) == 0)
             return true;
@@ -279,7 +279,8 @@ static void rotate(const struct ref *r, double *x, size_t head, size_t pos)
     size_t dims = (size_t)ref_model_number(r->m, "rope.dimension_count", (double)head);
     double base = ref_model_number(r->m, "rope.freq_base", 10000);
     bool adjacent = arch_is(r, "granitehybrid");
-    if (arch_is(r, "jamba") || ref_model_number(r->m, "rope.scaling.finetuned", 1) == 0)
+    if (arch_is(r, "jamba") || arch_is(r, "nemotron_h") ||
+        ref_model_number(r->m, "rope.scaling.finetuned", 1) == 0)
         return;
     for (size_t i = 0; i < dims / 2; i++) {
         double angle = (double)pos * pow(base, -2.0 * (double)i / (double)dims);
@@ -381,11 +382,13 @@ static void layer(const struct ref *r, size_t l, double *x)
     const double *norm = get(r, l, "ffn_norm.weight", NULL);
     norm = norm ? norm : get(r, l, "ffn_norm", NULL);
     norm = norm ? norm : get(r, l, "post_attention_norm.weight", NULL);
+    norm = norm ? norm : get(r, l, "attn_norm.weight", NULL);
     h = normed(r, x, norm);
     double *u = project(r, up, h, ff, r->e);
-    double *g = project(r, get(r, l, "ffn_gate.weight", NULL), h, ff, r->e);
+    const double *gate = get(r, l, "ffn_gate.weight", NULL);
+    double *g = gate ? project(r, gate, h, ff, r->e) : NULL;
     for (size_t i = 0; i < r->n * ff; i++)
-        u[i] *= silu(g[i]);
+        u[i] = gate ? u[i] * silu(g[i]) : u[i] > 0 ? u[i] * u[i] : 0;
     add(r, x, project(r, get(r, l, "ffn_down.weight", NULL), u, r->e, ff));
     free(h);
     free(u);

@@ -93,7 +93,7 @@ enum op_kind {
     OP_DELTA_NET, /* the gated delta rule, see delta_params */
 };
 
-enum act_kind { ACT_SILU, ACT_GELU_TANH, ACT_GELU_ERF, ACT_RELU, ACT_SIGMOID };
+enum act_kind { ACT_SILU, ACT_GELU_TANH, ACT_GELU_ERF, ACT_RELU, ACT_SIGMOID, ACT_RELU_SQR };
 
 enum rope_kind {
     ROPE_ADJACENT, /* pairs (2i, 2i+1): the `llama` family's files */

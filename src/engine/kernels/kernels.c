@@ -54,6 +54,7 @@ void kernels__fill_scalar(struct kernels *k)
         .attn_softmax = attn_softmax_scalar,
         .attn_values_f32 = attn_values_f32_scalar,
         .attn_values_f16 = attn_values_f16_scalar,
+        .relu_sqr = relu_sqr_scalar,
         .sigmoid = sigmoid_scalar,
         .softplus = softplus_scalar,
         .conv1d = conv1d_scalar,

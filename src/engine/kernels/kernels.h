@@ -84,6 +84,7 @@ struct kernels {
     act_fn gelu_tanh; /* a/2 * (1 + tanh(√(2/π) (a + 0.044715 a³))) */
     act_fn gelu_erf;  /* a/2 * (1 + erf(a/√2)) */
     act_fn relu;
+    act_fn relu_sqr; /* relu(a)² */
     act_fn sigmoid;  /* 1 / (1 + exp(-a)) */
     act_fn softplus; /* log(1 + exp(a)) */
 

@@ -112,6 +112,23 @@ static const struct arch archs[] = {
             },
     },
     {
+        .name = "nemotron_h", /* Nemotron-H, Nemotron Nano v2 */
+        .act = ACT_RELU_SQR,
+        .required = T(ATTN_NORM),
+        .recurrent =
+            &(const struct recurrent_arch){
+                .kind = RECURRENT_MAMBA2,
+                .where = WHERE_OR_FFN,
+                .has_ffn = true,
+                .attention = TENSORS_QKV,
+                .attention_optional = BIASES_QKV | T(ATTN_OUT_BIAS),
+                .recurrent = TENSORS_MAMBA2 | T(SSM_NORM_GROUPS),
+                .recurrent_optional = T(SSM_CONV_BIAS),
+                .ffn = T(FFN_UP) | T(FFN_DOWN),
+                .ffn_optional = T(FFN_UP_BIAS) | T(FFN_DOWN_BIAS),
+            },
+    },
+    {
         .name = "qwen35", /* Qwen3.5 and 3.6, dense */
         .rope = ROPE_HALVES,
         .act = ACT_SILU,

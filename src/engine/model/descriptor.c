@@ -85,8 +85,6 @@ static int read_per_layer(const struct gguf *g, const struct descriptor *d, cons
 static int check_layer(const struct descriptor *d, uint32_t i, bool own_width, struct error *err)
 {
     const struct layer_desc *l = &d->layers[i];
-    if (l->recurrent && l->n_kv_heads == 0)
-        return 0;
     if (l->n_heads == 0 || l->n_heads > MODEL_MAX_WIDTH)
         return error_set(err, ERR_CORRUPT,
                          "%s.attention.head_count is %" PRIu32 " in layer %" PRIu32, d->arch,
@@ -165,8 +163,10 @@ static int read_layers(const struct gguf *g, const struct arch *a, struct descri
         r = read_count(g, d, "attention.value_length", false, 0, MODEL_MAX_WIDTH, &head_v, err);
     for (uint32_t i = 0; r == 0 && i < d->n_layers; i++) {
         struct layer_desc *l = &d->layers[i];
-        r = check_layer(d, i, head_k > 0 && head_v > 0, err);
-        if (r == 0 && has_ffn)
+        bool attention = !rec || l->n_kv_heads > 0; /* recurrent_read() allows layers without */
+        if (attention)
+            r = check_layer(d, i, head_k > 0 && head_v > 0, err);
+        if (r == 0 && has_ffn && !(rec && rec->where == WHERE_OR_FFN && l->n_ff == 0))
             r = check_ff(d, i, err);
         if (r < 0 || l->n_kv_heads == 0)
             continue;
@@ -359,6 +359,9 @@ static int read_scales(const struct gguf *g, const struct arch *a, struct descri
     double eps = 0;
     const char *suffix = a->encoder && !a->encoder->rms ? "attention.layer_norm_epsilon"
                                                         : "attention.layer_norm_rms_epsilon";
+    bool or_ffn = a->recurrent && a->recurrent->where == WHERE_OR_FFN;
+    if (or_ffn && !gguf_has(g, key_of(d, suffix, key)))
+        suffix = "attention.layer_norm_epsilon"; /* their files may have this name alone */
     if (!gguf_has(g, key_of(d, suffix, key)))
         return error_set(err, ERR_NOT_FOUND, "the file has no key '%s'", key);
     int r = read_real(g, d, suffix, 0, 1, &eps, err);

@@ -135,6 +135,8 @@ static void build_mixer(struct builder *b, uint16_t layer, uint16_t x)
     const struct layer_desc *l = &b->d->layers[layer];
     struct weight *const *t = b->w->layers[layer].t;
     bool attention = l->n_kv_heads > 0, both = attention && l->recurrent;
+    if (!attention && !l->recurrent)
+        return;
     uint16_t h = plan_slot(b, SLOT_H, b->d->n_embd);
     uint16_t attn = both ? plan_slot(b, SLOT_BESIDE, b->d->n_embd) : h;
 
@@ -159,7 +161,8 @@ static void build_ffn(struct builder *b, uint16_t layer, uint16_t x)
         return;
     const struct weight *norm = t[LT_FFN_NORM]        ? t[LT_FFN_NORM]
                                 : t[LT_FFN_NORM_POST] ? t[LT_FFN_NORM_POST]
-                                                      : t[LT_FFN_NORM_BARE];
+                                : t[LT_FFN_NORM_BARE] ? t[LT_FFN_NORM_BARE]
+                                                      : t[LT_ATTN_NORM]; /* a part by itself */
     uint16_t h = plan_slot(b, SLOT_H, d->n_embd);
     uint16_t up = plan_slot(b, SLOT_UP, d->layers[layer].n_ff);
 

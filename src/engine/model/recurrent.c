@@ -47,7 +47,11 @@ static int read_where(const struct gguf *g, const struct recurrent_arch *a, stru
         return read_interval(g, d, a->kind, err);
     for (uint32_t i = 0; i < d->n_layers; i++) {
         struct layer_desc *l = &d->layers[i];
-        if (a->where == WHERE_NO_KV_HEADS && l->n_kv_heads > 0)
+        bool ffn = a->where == WHERE_OR_FFN && l->n_ff > 0;
+        if (ffn)
+            l->n_heads = l->n_kv_heads = 0;
+        bool alone = a->where == WHERE_NO_KV_HEADS || a->where == WHERE_OR_FFN;
+        if (ffn || (alone && l->n_kv_heads > 0))
             continue;
         l->recurrent = a->kind;
         if (a->where != WHERE_BESIDE)
@@ -154,11 +158,11 @@ int recurrent_read(const struct gguf *g, const struct recurrent_arch *a, struct 
         r = check_widths(d, err);
     for (uint32_t i = 0; r == 0 && i < d->n_layers; i++) {
         struct layer_desc *l = &d->layers[i];
-        bool attention = l->n_kv_heads > 0;
+        bool attention = l->n_kv_heads > 0, ffn = l->n_ff > 0;
         l->tensors_required =
-            (l->recurrent ? a->recurrent : 0) | (attention || !l->recurrent ? a->attention : 0);
-        l->tensors_optional =
-            (l->recurrent ? a->recurrent_optional : 0) | (attention ? a->attention_optional : 0);
+            (l->recurrent ? a->recurrent : 0) | (attention ? a->attention : 0) | (ffn ? a->ffn : 0);
+        l->tensors_optional = (l->recurrent ? a->recurrent_optional : 0) |
+                              (attention ? a->attention_optional : 0) | (ffn ? a->ffn_optional : 0);
     }
     return r;
 }

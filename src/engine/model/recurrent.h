@@ -29,6 +29,8 @@ enum recurrent_where {
     WHERE_NO_KV_HEADS, /* those whose attention.head_count_kv is 0 */
     WHERE_INTERVAL,    /* those of attention.recurrent_layers, or all but each
                           full_attention_interval-th */
+    WHERE_OR_FFN,      /* a layer is one of three: feed-forward where it has a width of that,
+                          attention where it has key heads, else recurrent */
     WHERE_BESIDE,      /* all, and all have attention as well: both outputs are added */
 };
 
@@ -44,6 +46,7 @@ struct recurrent_arch {
     const char *output_norm; /* NULL = output_norm.weight */
     uint64_t attention, attention_optional; /* bits of enum layer_tensor */
     uint64_t recurrent, recurrent_optional;
+    uint64_t ffn, ffn_optional; /* where not all layers have such a part */
 };
 
 const struct arch *recurrent_arch_at(size_t i); /* NULL past the last */

@@ -50,6 +50,8 @@ static act_fn act_kernel(const struct kernels *k, enum act_kind kind)
         return k->gelu_erf;
     case ACT_RELU:
         return k->relu;
+    case ACT_RELU_SQR:
+        return k->relu_sqr;
     case ACT_SIGMOID:
         return k->sigmoid;
     }

@@ -5,6 +5,14 @@
 
 #include <math.h>
 
+void relu_sqr_scalar(const float *a, const float *b, size_t n, float *dst)
+{
+    for (size_t i = 0; i < n; i++) {
+        float v = a[i] < 0.0f ? 0.0f : a[i] * a[i]; /* a NaN stays one */
+        dst[i] = b ? v * b[i] : v;
+    }
+}
+
 void sigmoid_scalar(const float *a, const float *b, size_t n, float *dst)
 {
     for (size_t i = 0; i < n; i++) {

@@ -50,6 +50,7 @@ void attn_values_f16_scalar(const float (*p)[ATTN_TILE], const float *factor, si
                             size_t begin, size_t end, const void *values, size_t width, float *acc,
                             size_t acc_stride);
 
+void relu_sqr_scalar(const float *a, const float *b, size_t n, float *dst);
 void sigmoid_scalar(const float *a, const float *b, size_t n, float *dst);
 void softplus_scalar(const float *a, const float *b, size_t n, float *dst);
 void conv1d_scalar(const float *const *x, size_t width, const float *w, size_t w_stride,

@@ -214,6 +214,8 @@ static double act(enum act_kind kind, double x)
         return 0.5 * x * (1 + erf(x * 0.70710678118654752440));
     case ACT_RELU:
         return x < 0 ? 0 : x;
+    case ACT_RELU_SQR:
+        return x < 0 ? 0 : x * x;
     case ACT_SIGMOID:
         return 1 / (1 + exp(-x));
     }

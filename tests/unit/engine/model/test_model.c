@@ -152,6 +152,9 @@ static const struct {
      {.arch = "qwen35", .n_layers = 5, .n_embd = 48, .n_heads = 4, .n_kv_heads = 2, .head = 20,
       .rope_dims = 6, .n_ff = 70, .n_state = 18, .ssm_heads = 6, .ssm_groups = 2,
       .attention_period = 4}},
+    {"nemotron_h",
+     {.arch = "nemotron_h", .n_layers = 7, .n_embd = 48, .n_heads = 4, .n_kv_heads = 2, .head = 10,
+      .n_ff = 60, .ssm_heads = 6, .ssm_groups = 3}},
     {"qwen35, draft layers",
      {.arch = "qwen35", .type = WT_F16, .n_layers = 2, .n_embd = 64, .n_heads = 2,
       .n_kv_heads = 2, .n_ff = 64, .n_draft_layers = 1, .n_state = 70, .ssm_heads = 2,
@@ -239,7 +242,8 @@ static void test_model__same_in_pieces(void **state)
                                         "mamba2",
                                         "jamba",
                                         "falcon-h1",
-                                        "qwen35"};
+                                        "qwen35",
+                                        "nemotron_h"};
     struct error err = ERROR_INIT;
     for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
         bool wanted = false;

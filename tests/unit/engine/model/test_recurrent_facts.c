@@ -99,6 +99,7 @@ static void test_recurrent__facts(void **state)
         {"granitehybrid", {504, 504, 504, 0}, {0, 0, 0, 1}, 12},
         {"jamba", {432, 432, 432, 0}, {0, 0, 0, 1}, 0},
         {"falcon-h1", {504, 504, 504, 504}, {1, 1, 1, 1}, 12},
+        {"nemotron_h", {504, 0, 0, 504}, {0, 0, 1, 0}, 0},
         {"qwen35", {288, 288, 288, 0}, {0, 0, 0, 1}, 12},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -215,7 +215,7 @@ static void test_generation__recurrent_layers(void **state)
 {
     (void)state;
     static const char *const archs[] = {"lfm2",  "mamba",     "mamba2", "granitehybrid",
-                                        "jamba", "falcon-h1", "qwen35"};
+                                        "jamba", "falcon-h1", "qwen35", "nemotron_h"};
     for (size_t i = 0; i < ARRAY_LEN(archs); i++) {
         const struct tiny_model spec = {.arch = archs[i],
                                         .type = WT_F16,
