@@ -100,6 +100,7 @@ struct trie_node {
     uint32_t child[256]; /* 0 = none, then where the byte leads */
     uint32_t fail;
     bool hit;
+    bool marked; /* inside of a control token: nothing but its name can follow */
 };
 
 static uint32_t build_trie(const struct exprs *x, const struct expr *e, struct trie_node *t)
@@ -110,8 +111,10 @@ static uint32_t build_trie(const struct exprs *x, const struct expr *e, struct t
         uint32_t at = 0;
         for (size_t k = 0; k < trigger->n_bytes; k++) {
             uint32_t *child = &t[at].child[(uint8_t)trigger->bytes[k]];
-            if (!*child)
+            if (!*child) {
+                t[n].marked = t[at].marked || (at == 0 && trigger->bytes[k] == '\xff');
                 *child = n++;
+            }
             at = *child;
         }
         t[at].hit = true;
@@ -120,13 +123,13 @@ static uint32_t build_trie(const struct exprs *x, const struct expr *e, struct t
     queue[tail++] = 0;
     while (head < tail) {
         uint32_t s = queue[head++];
-        t[s].hit = t[s].hit || t[t[s].fail].hit;
+        t[s].hit = t[s].hit || (!t[s].marked && t[t[s].fail].hit);
         for (unsigned b = 0; b < 256; b++) {
             uint32_t c = t[s].child[b], other = s ? t[t[s].fail].child[b] : 0;
             if (c) {
                 t[c].fail = other;
                 queue[tail++] = c;
-            } else {
+            } else if (!t[s].marked) {
                 t[s].child[b] = other;
             }
         }
@@ -150,12 +153,14 @@ static void add_triggers(const struct exprs *x, const struct expr *e, struct nfa
     for (uint32_t s = 0; s < n && !a->full; s++) {
         if (t[s].hit)
             continue;
-        if (e->kind == EXPR_FREE)
+        if (e->kind == EXPR_FREE && !t[s].marked)
             nfa_empty(a, nodes[s], to);
         for (unsigned b = 0, next; b < 256; b = next) {
             uint32_t c = t[s].child[b];
             for (next = b + 1; next < 256 && t[s].child[next] == c;)
                 next++;
+            if (c == 0 && t[s].marked)
+                continue;
             if (c == 0 && b == 0xff)
                 continue; /* the mark of control tokens is no text, unless a trigger names it */
             unsigned last = c == 0 && next == 256 ? 0xfe : next - 1;
