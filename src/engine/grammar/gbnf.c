@@ -314,6 +314,9 @@ static int rule(struct gbnf *g)
         return r;
     if (g->at < g->text.len && peek(g) != '\n' && peek(g) != '\r')
         return bad(g, "an unexpected character");
+    r = nfa_check(g->a, g->err);
+    if (r < 0)
+        return r;
     g->rules[number].expr = e; /* a later definition takes the place of an earlier one */
     skip_space(g, true);
     return 0;

@@ -108,6 +108,8 @@ bool matcher_accept(struct matcher *m, struct str bytes);
 bool matcher_accept_token(struct matcher *m, int32_t id); /* a token that ends: nothing happens */
 /* The text so far is a whole sentence. */
 bool matcher_may_end(const struct matcher *m);
+/* The text was too ambiguous to follow; nothing is known about it. */
+bool matcher_gave_up(const struct matcher *m);
 /* Something may follow. */
 bool matcher_may_go_on(const struct matcher *m);
 

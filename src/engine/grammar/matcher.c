@@ -109,6 +109,11 @@ bool matcher_may_end(const struct matcher *m)
     return m->config != CONFIG_DEAD && m->machine.configs[m->config].ended;
 }
 
+bool matcher_gave_up(const struct matcher *m)
+{
+    return m->machine.full;
+}
+
 bool matcher_may_go_on(const struct matcher *m)
 {
     return m->config != CONFIG_DEAD && m->machine.configs[m->config].n > 0;

@@ -6,7 +6,7 @@
 #include "engine/grammar/format.h"
 #include "engine/grammar/schema_internal.h"
 
-enum { CHECK_DEPTH_MAX = 64 };
+enum { CHECK_DEPTH_MAX = 64, CHECKS_MAX = 100000 };
 
 static unsigned type_of(const struct json *v)
 {
@@ -189,8 +189,9 @@ static int check_combined(struct schema_ctx *c, struct part p, const struct json
 int schema_check(struct schema_ctx *c, struct part p, const struct json *v, int depth)
 {
     unsigned types, type = type_of(v);
-    if (depth > CHECK_DEPTH_MAX)
-        return error_set(c->err, ERR_TOO_LARGE, "schema %s: nested too deeply", p.path);
+    if (depth > CHECK_DEPTH_MAX || ++c->n_checks > CHECKS_MAX)
+        return error_set(c->err, ERR_TOO_LARGE,
+                         "schema %s: too much to check in the values listed here", p.path);
     if (js_is(p.schema, JS_BOOL))
         return js_to_bool(p.schema, true);
     int r = schema_type(c, p, &types);

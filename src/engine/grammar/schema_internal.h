@@ -64,6 +64,7 @@ struct schema_ctx {
     struct counted_string *strings;
     size_t n_strings;
     uint32_t space, space_rest, integer, number; /* 1 + rule, 0 = not made yet */
+    uint32_t n_checks; /* schemas that values were held against */
     uint32_t budget;                             /* conjunctions that may still be written */
 };
 

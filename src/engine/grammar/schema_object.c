@@ -8,7 +8,13 @@
 #include "base/alloc.h"
 #include "engine/grammar/schema_internal.h"
 
-enum { KEY_TEXT_MAX = 1 << 16, GRID_MAX = 1 << 17, PREFIX_MAX = 4096 };
+enum {
+    KEY_TEXT_MAX = 1 << 16,
+    GRID_MAX = 1 << 17,
+    PREFIX_MAX = 4096,
+    PROPERTIES_MAX = 4000,
+    PATTERNS_MAX = 16
+};
 
 static struct part part_at(struct schema_ctx *c, struct part p, const struct json *s,
                            const char *key)
@@ -173,8 +179,14 @@ static int collect(struct schema_ctx *c, const struct conj *conj, struct object 
         if (required && !js_is(required, JS_ARRAY))
             return schema_refuse(c, ERR_INVALID, p.path, "required", "must be an array of strings");
         struct json_iter it = {0};
-        while (js_next(props, &it))
+        while (js_len(props) <= PROPERTIES_MAX && js_next(props, &it))
             add_property(o, it.key, false);
+        if (o->n > PROPERTIES_MAX || js_len(props) > PROPERTIES_MAX)
+            return schema_refuse(c, ERR_TOO_LARGE, p.path, "properties",
+                                 "has more than 4000 names");
+        if (js_len(patterns) > PATTERNS_MAX || (js_len(patterns) > 0 && o->n > 200))
+            return schema_refuse(c, ERR_TOO_LARGE, p.path, "patternProperties",
+                                 "is supported with up to 16 patterns and 200 names");
         named = named || js_len(props) > 0 || js_len(patterns) > 0;
         said = said || more;
         o->patterns = o->patterns || js_len(patterns) > 0;
@@ -189,6 +201,9 @@ static int collect(struct schema_ctx *c, const struct conj *conj, struct object 
     }
     for (size_t k = 0; k < conj->n; k++) {
         const struct json *required = js_get(conj->parts[k].schema, "required");
+        if (js_len(required) > PROPERTIES_MAX)
+            return schema_refuse(c, ERR_TOO_LARGE, conj->parts[k].path, "required",
+                                 "has more than 4000 names");
         for (size_t i = 0; i < js_len(required); i++) {
             if (!js_is(js_at(required, i), JS_STRING))
                 return schema_refuse(c, ERR_INVALID, conj->parts[k].path, "required",

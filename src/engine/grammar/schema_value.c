@@ -10,7 +10,7 @@
 #include "engine/grammar/regex.h"
 #include "engine/grammar/schema_internal.h"
 
-enum { TEXT_MAX = 1 << 20, COUNT_MAX = 1 << 30, CODE_POINT_MAX = 0x10ffff };
+enum { VALUES_MAX = 5000, TEXT_MAX = 1 << 20, COUNT_MAX = 1 << 30, CODE_POINT_MAX = 0x10ffff };
 
 /* ---- keywords ---- */
 
@@ -575,6 +575,9 @@ int schema_write(struct schema_ctx *c, const struct conj *conj, uint32_t from, u
         if (e && (!js_is(e, JS_ARRAY) || js_len(e) == 0))
             return schema_refuse(c, ERR_INVALID, conj->parts[i].path, "enum",
                                  "must be an array that is not empty");
+        if (js_len(e) > VALUES_MAX)
+            return schema_refuse(c, ERR_TOO_LARGE, conj->parts[i].path, "enum",
+                                 "has more than 5000 values");
         list = e ? e : list;
         one = js_get(conj->parts[i].schema, "const") ? js_get(conj->parts[i].schema, "const") : one;
     }

@@ -34,6 +34,8 @@ static int answer(void *ctx, const struct json *in, struct json *out, struct err
     if (r < 0)
         return r;
     bool possible = matcher_accept(m, js_to_str(text));
+    if (matcher_gave_up(m))
+        return error_set(err, ERR_TOO_LARGE, "the text is too ambiguous in this grammar");
     js_set_bool(out, "accept", possible && matcher_may_end(m));
     js_set_bool(out, "possible", possible);
     return 0;
