@@ -15,7 +15,8 @@
 struct options {
     const char *arch, *type, *shape, *rope_scaling;
     int64_t n_layers, n_embd, n_heads, n_kv_heads, head, n_ff, n_vocab, n_ctx, window, parts, seed;
-    int64_t conv_width, inner, n_state, ssm_heads, ssm_groups, dt_rank, attention_period, n_draft;
+    int64_t conv_width, inner, n_state, ssm_heads, ssm_groups, dt_rank, attention_period, n_draft,
+        n_experts, n_experts_used;
     int64_t rope_dims;
     double rope_factor, freq_base;
     bool untied, biases, rope_freqs, no_vocab;
@@ -30,8 +31,8 @@ static const struct opt opts[] = {
     {"shape", 's', OPT_STRING, offsetof(struct options, shape), "NAME",
      "the sizes of a real model: smollm2-135m, qwen3-0.6b, llama-3.2-1b"},
     {"arch", 'a', OPT_STRING, offsetof(struct options, arch), "NAME",
-     "llama (the default), qwen2, qwen3, gemma2, lfm2, mamba, mamba2, granitehybrid, jamba, "
-     "falcon-h1, nemotron_h or qwen35"},
+     "llama (the default), qwen2, qwen3, qwen3moe, gemma2, lfm2, mamba, mamba2, granitehybrid, "
+     "jamba, falcon-h1, nemotron_h or qwen35"},
     {"type", 't', OPT_STRING, offsetof(struct options, type), "TYPE",
      "F32 (the default), F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K or Q6_K"},
     COUNT(n_layers, "n-layers", 1024),
@@ -52,6 +53,8 @@ static const struct opt opts[] = {
     COUNT(dt_rank, "dt-rank", 1 << 16),
     COUNT(attention_period, "attention-period", 1024),
     COUNT(n_draft, "draft-layers", 16),
+    COUNT(n_experts, "experts", 512),
+    COUNT(n_experts_used, "experts-used", 512),
     COUNT(parts, "parts", 1024),
     {"seed", 0, OPT_INT, offsetof(struct options, seed), "N", "seed of the random numbers"},
     {"freq-base", 0, OPT_REAL, offsetof(struct options, freq_base), "X", "base of the rotation"},
@@ -139,6 +142,8 @@ static int make(const struct options *o, const char *path, struct error *err)
     set_count(&m.dt_rank, o->dt_rank);
     set_count(&m.attention_period, o->attention_period);
     set_count(&m.n_draft_layers, o->n_draft);
+    set_count(&m.n_experts, o->n_experts);
+    set_count(&m.n_experts_used, o->n_experts_used);
     set_count(&m.n_parts, o->parts);
     m.seed = (uint64_t)o->seed;
     m.rope_scaling = o->rope_scaling;

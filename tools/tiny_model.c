@@ -42,7 +42,7 @@ static void fill_row(const struct tiny_model *m, const struct tensor *t, uint64_
     /* Matrices keep the size of their input: the variance of a uniform number is 1/3. */
     bool decay = t->fill == FILL_DECAY || t->fill == FILL_DECAY_2D;
     bool norm = t->fill == FILL_NORM || t->fill == FILL_NORM_2D;
-    bool matrix = t->fill == FILL_MATRIX || t->fill == FILL_CONV_2D;
+    bool matrix = t->fill == FILL_MATRIX || t->fill == FILL_EXPERTS || t->fill == FILL_CONV_2D;
     float scale = matrix                      ? sqrtf(3.0f / (float)t->cols)
                   : t->fill == FILL_EMBEDDING ? 1.0f
                   : decay                     ? 0.45f
@@ -85,9 +85,10 @@ void tiny_list_layer(struct tensor_list *l, const struct tiny_model *m, uint32_t
 
 static void list_layer(struct tensor_list *l, const struct tiny_model *m, uint32_t layer)
 {
-    bool qwen2 = strcmp(m->arch, "qwen2") == 0, qwen3 = strcmp(m->arch, "qwen3") == 0;
+    bool qwen2 = strcmp(m->arch, "qwen2") == 0, qwen3 = strncmp(m->arch, "qwen3", 5) == 0;
     bool gemma2 = strcmp(m->arch, "gemma2") == 0;
-    uint32_t q = m->n_heads * m->head, kv = m->n_kv_heads * m->head;
+    uint32_t q = m->n_heads * m->head, kv = m->n_kv_heads * m->head, x = m->n_experts;
+    bool dense = x == 0;
     const struct layer_row rows[] = {
         {"attn_norm.weight", true, FILL_NORM, 1, m->n_embd},
         {"attn_q.weight", true, FILL_MATRIX, q, m->n_embd},
@@ -102,12 +103,16 @@ static void list_layer(struct tensor_list *l, const struct tiny_model *m, uint32
         {"attn_output.bias", m->biases, FILL_BIAS, 1, m->n_embd},
         {"post_attention_norm.weight", gemma2, FILL_NORM, 1, m->n_embd},
         {"ffn_norm.weight", true, FILL_NORM, 1, m->n_embd},
-        {"ffn_gate.weight", true, FILL_MATRIX, m->n_ff, m->n_embd},
-        {"ffn_gate.bias", m->biases, FILL_BIAS, 1, m->n_ff},
-        {"ffn_up.weight", true, FILL_MATRIX, m->n_ff, m->n_embd},
-        {"ffn_up.bias", m->biases, FILL_BIAS, 1, m->n_ff},
-        {"ffn_down.weight", true, FILL_MATRIX, m->n_embd, m->n_ff},
-        {"ffn_down.bias", m->biases, FILL_BIAS, 1, m->n_embd},
+        {"ffn_gate.weight", dense, FILL_MATRIX, m->n_ff, m->n_embd},
+        {"ffn_gate.bias", dense && m->biases, FILL_BIAS, 1, m->n_ff},
+        {"ffn_up.weight", dense, FILL_MATRIX, m->n_ff, m->n_embd},
+        {"ffn_up.bias", dense && m->biases, FILL_BIAS, 1, m->n_ff},
+        {"ffn_down.weight", dense, FILL_MATRIX, m->n_embd, m->n_ff},
+        {"ffn_down.bias", dense && m->biases, FILL_BIAS, 1, m->n_embd},
+        {"ffn_gate_inp.weight", x > 0, FILL_MATRIX, x, m->n_embd},
+        {"ffn_gate_exps.weight", x > 0, FILL_EXPERTS, x * m->n_ff, m->n_embd},
+        {"ffn_up_exps.weight", x > 0, FILL_EXPERTS, x * m->n_ff, m->n_embd},
+        {"ffn_down_exps.weight", x > 0, FILL_EXPERTS, x * m->n_embd, m->n_ff},
         {"post_ffw_norm.weight", gemma2, FILL_NORM, 1, m->n_embd},
     };
     tiny_list_layer(l, m, layer, rows, ARRAY_LEN(rows));
@@ -294,6 +299,19 @@ static void write_arch_keys(struct gguf_writer *w, const struct tiny_model *m)
     gguf_writer_f32(w, key, m->eps > 0 ? (float)m->eps : 1e-5f);
     snprintf(key, sizeof(key), "%s.rope.freq_base", m->arch);
     gguf_writer_f32(w, key, m->freq_base > 0 ? (float)m->freq_base : 10000.0f);
+    const struct {
+        const char *key;
+        uint32_t value;
+    } experts[] = {
+        {"expert_count", m->n_experts},
+        {"expert_used_count", m->n_experts_used},
+        {"expert_feed_forward_length", strcmp(m->arch, "qwen3moe") == 0 ? m->n_ff : 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(experts); i++) {
+        snprintf(key, sizeof(key), "%s.%s", m->arch, experts[i].key);
+        if (experts[i].value > 0)
+            gguf_writer_u32(w, key, experts[i].value);
+    }
     if (m->rope_scaling) {
         snprintf(key, sizeof(key), "%s.rope.scaling.type", m->arch);
         gguf_writer_str(w, key, str_from(m->rope_scaling));
@@ -356,6 +374,8 @@ static uint32_t tensor_dims(const struct tensor *t)
     case FILL_ROPE:
     case FILL_DECAY:
         return 1;
+    case FILL_EXPERTS:
+        return 3;
     default:
         return 2;
     }
@@ -375,7 +395,11 @@ static int write_part(const struct tiny_model *m, const struct tensor_list *l, s
     }
     for (size_t i = from; i < to; i++) {
         const struct tensor *t = &l->items[i];
-        uint64_t dims[2] = {t->cols, t->rows};
+        uint64_t dims[3] = {t->cols, t->rows, 1};
+        if (t->fill == FILL_EXPERTS) {
+            dims[1] = t->rows / m->n_experts;
+            dims[2] = m->n_experts;
+        }
         gguf_writer_tensor(w, str_from(t->name), t->type, tensor_dims(t), dims);
     }
     int r = gguf_writer_begin(w, path, err);
@@ -416,6 +440,8 @@ int tiny_model_write(const struct tiny_model *model, const char *path, struct er
         return error_set(err, ERR_INVALID, "%" PRIu32 " parts are too many", m.n_parts);
     m.head = m.head > 0 ? m.head : m.n_embd / m.n_heads;
     m.rope_dims = m.rope_dims > 0 ? m.rope_dims : m.head;
+    if (m.n_experts > 0 && m.n_experts_used == 0)
+        m.n_experts_used = MIN(2, m.n_experts);
     tiny_recurrent_defaults(&m);
     struct tensor_list l = {0};
     list_all(&l, &m);

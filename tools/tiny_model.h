@@ -12,7 +12,8 @@
 #include "base/error.h"
 
 struct tiny_model {
-    const char *arch; /* "llama", "qwen2", "qwen3", "gemma2"; those of tiny_recurrent.c */
+    const char
+        *arch; /* "llama", "qwen2", "qwen3", "qwen3moe", "gemma2"; those of tiny_recurrent.c */
     uint32_t type;    /* of the matrices; where rows do not fit its blocks, Q8_0 or F16 */
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, n_ff, n_vocab, n_ctx;
     uint32_t head;            /* width; 0 = n_embd / n_heads */
@@ -26,6 +27,7 @@ struct tiny_model {
     bool biases;     /* the optional biases of llama; qwen2 always has its own */
     bool no_vocab;   /* no tokenizer: then n_vocab may be any number */
     uint32_t window; /* gemma2; 0 = 4096 */
+    uint32_t n_experts, n_experts_used; /* llama, qwen3moe; 0 = none, 2. n_ff is each expert's */
     /* Recurrent layers; 0 = some small number. What they mean for each kind: recurrent.h in
      * src/engine/model. */
     uint32_t conv_width, inner, n_state, ssm_heads, ssm_groups, dt_rank;

@@ -14,6 +14,7 @@ enum fill {
     FILL_NORM,
     FILL_BIAS,
     FILL_ROPE,
+    FILL_EXPERTS, /* a matrix for each expert, one behind the other */
     /* F32, of recurrent layers; _2D: not a vector, though it may have one column */
     FILL_CONV_2D,
     FILL_NORM_2D,

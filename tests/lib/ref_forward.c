@@ -301,7 +301,9 @@ static bool parse(struct ref_model *m)
         p = copy_name(p, t->name, sizeof(t->name));
         size_t n_dims = load(p, 4);
         t->cols = load(p + 4, 8);
-        t->rows = n_dims > 1 ? load(p + 12, 8) : 1;
+        t->rows = 1;
+        for (size_t k = 1; k < n_dims; k++)
+            t->rows *= load(p + 4 + 8 * k, 8);
         p += 4 + 8 * n_dims;
         if (!unpack_tensor(t, (uint32_t)load(p, 4), data + load(p + 4, 8))) {
             fprintf(stderr, "ref_forward: tensor %s of type %u\n", t->name, (unsigned)load(p, 4));
@@ -484,6 +486,47 @@ static void attend(const struct ref_model *m, const double *q, const double *key
     free(score);
 }
 
+/* out = what the feed-forward part, or the experts that the router likes best, make of h. */
+static void feed_forward(const struct ref_model *m, size_t l, const double *h, double *out)
+{
+    size_t e = m->n_embd, n_experts = (size_t)number(m, "expert_count", 0);
+    size_t n_used = n_experts > 0 ? (size_t)number(m, "expert_used_count", 0) : 1;
+    size_t ff = (size_t)number(m, "expert_feed_forward_length", (double)m->n_ff);
+    bool mix = n_experts > 0;
+    const double *w_gate = layer_tensor(m, l, mix ? "ffn_gate_exps.weight" : "ffn_gate.weight");
+    const double *w_up = layer_tensor(m, l, mix ? "ffn_up_exps.weight" : "ffn_up.weight");
+    const double *w_down = layer_tensor(m, l, mix ? "ffn_down_exps.weight" : "ffn_down.weight");
+    double *score = need(calloc(n_experts + 1, sizeof(double)));
+    double *gate = need(calloc(ff, sizeof(double))), *up = need(calloc(ff, sizeof(double)));
+    double *part = need(calloc(e, sizeof(double))), sum = 0;
+    if (mix)
+        matvec(score, layer_tensor(m, l, "ffn_gate_inp.weight"), NULL, h, n_experts, e);
+    memset(out, 0, e * sizeof(double));
+    for (size_t k = 0; k < n_used; k++) {
+        size_t best = 0;
+        for (size_t i = 1; i < n_experts; i++)
+            if (score[i] > score[best])
+                best = i;
+        /* Softmax over the chosen is softmax over all, made to add up to one. */
+        double p = exp(score[best]);
+        score[best] = -(double)INFINITY;
+        sum += p;
+        matvec(gate, w_gate + best * ff * e, layer_tensor(m, l, "ffn_gate.bias"), h, ff, e);
+        matvec(up, w_up + best * ff * e, layer_tensor(m, l, "ffn_up.bias"), h, ff, e);
+        for (size_t i = 0; i < ff; i++)
+            up[i] *= activation(m, gate[i]);
+        matvec(part, w_down + best * e * ff, layer_tensor(m, l, "ffn_down.bias"), up, e, ff);
+        for (size_t i = 0; i < e; i++)
+            out[i] += p * part[i];
+    }
+    for (size_t i = 0; i < e; i++)
+        out[i] *= number(m, "expert_weights_scale", 1) / sum;
+    free(score);
+    free(gate);
+    free(up);
+    free(part);
+}
+
 /* x: [n][n_embd], changed by one layer. */
 static void layer_forward(const struct ref_model *m, size_t l, double *x, size_t n)
 {
@@ -492,8 +535,7 @@ static void layer_forward(const struct ref_model *m, size_t l, double *x, size_t
     double *h = need(calloc(e, sizeof(double))), *q = need(calloc(n * nq, sizeof(double)));
     double *k = need(calloc(n * nk, sizeof(double))), *v = need(calloc(n * nv, sizeof(double)));
     double *a = need(calloc(na, sizeof(double)));
-    double *gate = need(calloc(m->n_ff, sizeof(double))),
-           *up = need(calloc(m->n_ff, sizeof(double)));
+    double *f = need(calloc(e, sizeof(double)));
     const double *q_norm = layer_tensor(m, l, "attn_q_norm.weight");
     const double *k_norm = layer_tensor(m, l, "attn_k_norm.weight");
     const double *post_attn = layer_tensor(m, l, "post_attention_norm.weight");
@@ -532,26 +574,18 @@ static void layer_forward(const struct ref_model *m, size_t l, double *x, size_t
         for (size_t i = 0; i < e; i++)
             xp[i] += h[i];
         rms_norm(h, xp, layer_tensor(m, l, "ffn_norm.weight"), e, m->eps);
-        matvec(gate, layer_tensor(m, l, "ffn_gate.weight"), layer_tensor(m, l, "ffn_gate.bias"), h,
-               m->n_ff, e);
-        matvec(up, layer_tensor(m, l, "ffn_up.weight"), layer_tensor(m, l, "ffn_up.bias"), h,
-               m->n_ff, e);
-        for (size_t i = 0; i < m->n_ff; i++)
-            up[i] *= activation(m, gate[i]);
-        matvec(h, layer_tensor(m, l, "ffn_down.weight"), layer_tensor(m, l, "ffn_down.bias"), up, e,
-               m->n_ff);
+        feed_forward(m, l, h, f);
         if (post_ffn)
-            rms_norm(h, h, post_ffn, e, m->eps);
+            rms_norm(f, f, post_ffn, e, m->eps);
         for (size_t i = 0; i < e; i++)
-            xp[i] += h[i];
+            xp[i] += f[i];
     }
     free(h);
     free(q);
     free(k);
     free(v);
     free(a);
-    free(gate);
-    free(up);
+    free(f);
 }
 
 void ref_model_forward(const struct ref_model *m, const int32_t *ids, size_t n, double *logits)

@@ -81,16 +81,17 @@ enum op_kind {
     OP_ADD,       /* dst = a + b */
     OP_ADD_ROW,   /* dst = a + bias, the same for every row */
     OP_ADD_POSITION, /* dst = a + w[position of the row]           (w: [positions][width]) */
-    OP_MUL,       /* dst = a * b */
-    OP_SCALE,     /* dst = a * scale */
-    OP_ACT,       /* dst = act(a) */
-    OP_GLU,       /* dst = act(a) * b */
-    OP_SELECT,    /* dst = the rows of a named by batch->out_rows; n_rows becomes n_out */
-    OP_SOFTCAP,   /* dst = cap * tanh(a / cap)                                (cap in scale) */
+    OP_MUL,          /* dst = a * b */
+    OP_SCALE,        /* dst = a * scale */
+    OP_ACT,          /* dst = act(a) */
+    OP_GLU,          /* dst = act(a) * b */
+    OP_SELECT,       /* dst = the rows of a named by batch->out_rows; n_rows becomes n_out */
+    OP_SOFTCAP,      /* dst = cap * tanh(a / cap)                                (cap in scale) */
     OP_SLICE,     /* columns of a to columns of dst; the others of dst are kept, see slice_params */
     OP_CONV1D,    /* causal convolution of each channel over time, see conv_params */
     OP_SSM_SCAN,  /* the selective scans of Mamba 1 and 2, see scan_params */
     OP_DELTA_NET, /* the gated delta rule, see delta_params */
+    OP_EXPERTS,   /* a mixture of feed-forward parts, see expert_params */
 };
 
 enum act_kind { ACT_SILU, ACT_GELU_TANH, ACT_GELU_ERF, ACT_RELU, ACT_SIGMOID, ACT_RELU_SQR };
@@ -173,6 +174,18 @@ struct delta_params {
     uint32_t state_at;
 };
 
+/* Slot b: for each row the router's score of each expert. The n_used best (of equal ones the first)
+ * are chosen; p = softmax(scores) over all, for the chosen divided by their sum and times `scale`:
+ *
+ *     dst = Σ_e p[e] * down[e] (act(gate[e] a) * (up[e] a))       from the best to the worst
+ *
+ * gate, up: [n_experts][n_ff] rows as wide as slot a; down: [n_experts][width of a] rows of n_ff.
+ */
+struct expert_params {
+    uint32_t n_experts, n_used, n_ff;
+    const struct weight *gate, *up, *down;
+};
+
 struct op {
     enum op_kind kind;
     uint16_t dst, a, b;        /* slot numbers */
@@ -190,6 +203,7 @@ struct op {
         struct conv_params conv;
         struct scan_params scan;
         struct delta_params delta;
+        struct expert_params experts;
     };
 };
 

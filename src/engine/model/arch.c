@@ -15,7 +15,8 @@
 
 static const struct arch archs[] = {
     {
-        .name = "llama", /* Llama 1 to 3, Mistral, SmolLM, TinyLlama, … */
+        .name = "llama", /* Llama 1 to 3, Mistral, Mixtral, SmolLM, TinyLlama, … */
+        .experts = EXPERTS_MAYBE,
         .rope = ROPE_ADJACENT,
         .act = ACT_SILU,
         .gated = true,
@@ -38,6 +39,15 @@ static const struct arch archs[] = {
         .required = TENSORS_ATTENTION | TENSORS_FFN | T(ATTN_Q_NORM) | T(ATTN_K_NORM),
         .optional = BIASES_QKV | T(ATTN_OUT_BIAS),
         .head = HEAD_OUT | HEAD_FROM_LAST | HEAD_SOFTMAX, /* of its rerankers */
+    },
+    {
+        .name = "qwen3moe",
+        .experts = EXPERTS_ALWAYS,
+        .rope = ROPE_HALVES,
+        .act = ACT_SILU,
+        .gated = true,
+        .required = TENSORS_ATTENTION | TENSORS_FFN | T(ATTN_Q_NORM) | T(ATTN_K_NORM),
+        .optional = BIASES_QKV | T(ATTN_OUT_BIAS),
     },
     {
         .name = "gemma2",

@@ -9,6 +9,8 @@
 struct encoder_arch;
 struct recurrent_arch;
 
+enum arch_experts { EXPERTS_NEVER, EXPERTS_MAYBE, EXPERTS_ALWAYS };
+
 struct arch {
     const char *name;
     enum rope_kind rope;
@@ -25,6 +27,7 @@ struct arch {
     const struct encoder_arch *encoder;     /* encoder.h; NULL = a decoder */
     const struct recurrent_arch *recurrent; /* recurrent.h; NULL = all layers are attention */
     unsigned head;                          /* enum head_flags */
+    enum arch_experts experts;
 };
 
 const struct arch *arch_find(struct str name); /* or NULL */

@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "engine/model/encoder.h"
+#include "engine/model/experts.h"
 #include "engine/model/keys.h"
 #include "engine/model/recurrent.h"
 
@@ -25,21 +26,6 @@ static int refuse_arch(struct str name, struct error *err)
     return error_set(err, ERR_UNSUPPORTED,
                      "the model architecture '%.*s' is not supported (supported: %s)",
                      (int)MIN(name.len, 80), name.ptr, buf_cstr(&known));
-}
-
-/* Variants of a known architecture that compute something else. */
-static int refuse_variants(const struct gguf *g, const struct descriptor *d, struct error *err)
-{
-    uint32_t n_experts = 0;
-    int r = read_count(g, d, "expert_count", false, 0, UINT32_MAX, &n_experts, err);
-    if (r < 0)
-        return r;
-    if (n_experts > 0)
-        return error_set(err, ERR_UNSUPPORTED,
-                         "this is a mixture-of-experts model (%s.expert_count is %" PRIu32
-                         "), which is not supported for architecture '%s'",
-                         d->arch, n_experts, d->arch);
-    return 0;
 }
 
 /* The blocks behind the model's own that some files have, see weights.c. */
@@ -514,7 +500,7 @@ int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *
         .tensors_required = a->required,
         .tensors_optional = a->optional,
     };
-    r = refuse_variants(g, &d, err);
+    r = experts_read(g, a, &d, err);
     if (r == 0)
         r = read_count(g, &d, "block_count", true, 1, MODEL_MAX_LAYERS, &d.n_layers, err);
     if (r == 0 && a->recurrent && a->recurrent->where == WHERE_INTERVAL)
@@ -527,6 +513,8 @@ int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *
         r = read_vocab(g, &d, err);
     if (r == 0)
         r = read_layers(g, a, &d, err);
+    if (r == 0 && d.n_experts > 0)
+        r = experts_read_widths(g, &d, err);
     if (r == 0)
         r = read_windows(g, a, &d, err);
     if (r == 0)

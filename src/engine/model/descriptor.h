@@ -16,6 +16,7 @@
  *     x = x + h
  *     h = norm(x) * ffn_norm
  *     h = Wdown (act(Wgate h) * (Wup h))               or Wdown act(Wup h), not gated
+ *                                                      or Σ_e p[e] of them, a mixture of experts
  *     h = rms(h) * post_ffn_norm
  *     x = x + h
  *
@@ -84,6 +85,11 @@ enum layer_tensor {
     LT_SSM_BETA,
     LT_SSM_BETA_ALPHA, /* for each key head the betas, then the alphas of its value heads */
     LT_SSM_OUT,
+    /* a mixture of experts in place of one feed-forward part */
+    LT_FFN_ROUTER,
+    LT_FFN_GATE_EXPERTS,
+    LT_FFN_UP_EXPERTS,
+    LT_FFN_DOWN_EXPERTS,
     LT_COUNT, /* at most 64: sets of them are bits of a uint64_t */
 };
 
@@ -167,6 +173,9 @@ struct descriptor {
     uint64_t tensors_required; /* bits 1 << enum layer_tensor */
     uint64_t tensors_optional;
     struct recurrent_desc recurrent;
+    uint32_t n_experts;      /* 0 = one feed-forward part; then n_ff is that of each expert */
+    uint32_t n_experts_used; /* by a token; 1 .. n_experts */
+    float expert_scale;      /* multiplies what they add up to */
     float norm_eps;
     float embd_scale; /* 1 = none */
     struct rope_desc rope;
@@ -191,6 +200,7 @@ enum {
     MODEL_MAX_LAYERS = 1024,
     MODEL_MAX_WIDTH = 1 << 20, /* of embeddings, of all heads together */
     MODEL_MAX_FF = 1 << 22,
+    MODEL_MAX_EXPERTS = 512,
     MODEL_MAX_STATE = 1 << 28, /* numbers in a layer's state */
     MODEL_MAX_VOCAB = 1 << 24,
 };

@@ -152,7 +152,48 @@ static void build_mixer(struct builder *b, uint16_t layer, uint16_t x)
     add_residual(b, x, h);
 }
 
-/* x = x + Wdown (act(Wgate norm(x)) * (Wup norm(x))) */
+/* h = Wdown (act(Wgate h) * (Wup h)) */
+static void build_dense(struct builder *b, uint16_t layer, uint16_t h)
+{
+    const struct descriptor *d = b->d;
+    struct weight *const *t = b->w->layers[layer].t;
+    uint16_t up = plan_slot(b, SLOT_UP, d->layers[layer].n_ff);
+
+    if (d->gated) {
+        uint16_t gate = plan_slot(b, SLOT_GATE, d->layers[layer].n_ff);
+        plan_matmul(b, gate, h, t[LT_FFN_GATE], t[LT_FFN_GATE_BIAS]);
+        plan_matmul(b, up, h, t[LT_FFN_UP], t[LT_FFN_UP_BIAS]);
+        plan_add(b, (struct op){.kind = OP_GLU, .dst = up, .a = gate, .b = up, .act = d->act});
+    } else {
+        plan_matmul(b, up, h, t[LT_FFN_UP], t[LT_FFN_UP_BIAS]);
+        plan_add(b, (struct op){.kind = OP_ACT, .dst = up, .a = up, .act = d->act});
+    }
+    plan_matmul(b, h, up, t[LT_FFN_DOWN], t[LT_FFN_DOWN_BIAS]);
+}
+
+/* The same, of the experts that a router chooses for each row. */
+static void build_experts(struct builder *b, uint16_t layer, uint16_t h)
+{
+    const struct descriptor *d = b->d;
+    struct weight *const *t = b->w->layers[layer].t;
+    uint16_t scores = plan_slot(b, SLOT_ROUTER, d->n_experts);
+
+    plan_matmul(b, scores, h, t[LT_FFN_ROUTER], NULL);
+    plan_add(b, (struct op){.kind = OP_EXPERTS,
+                            .dst = h,
+                            .a = h,
+                            .b = scores,
+                            .act = d->act,
+                            .scale = d->expert_scale,
+                            .experts = {.n_experts = d->n_experts,
+                                        .n_used = d->n_experts_used,
+                                        .n_ff = d->layers[layer].n_ff,
+                                        .gate = t[LT_FFN_GATE_EXPERTS],
+                                        .up = t[LT_FFN_UP_EXPERTS],
+                                        .down = t[LT_FFN_DOWN_EXPERTS]}});
+}
+
+/* x = x + ffn(norm(x)) */
 static void build_ffn(struct builder *b, uint16_t layer, uint16_t x)
 {
     const struct descriptor *d = b->d;
@@ -164,19 +205,12 @@ static void build_ffn(struct builder *b, uint16_t layer, uint16_t x)
                                 : t[LT_FFN_NORM_BARE] ? t[LT_FFN_NORM_BARE]
                                                       : t[LT_ATTN_NORM]; /* a part by itself */
     uint16_t h = plan_slot(b, SLOT_H, d->n_embd);
-    uint16_t up = plan_slot(b, SLOT_UP, d->layers[layer].n_ff);
 
     plan_norm(b, h, x, norm, 0);
-    if (d->gated) {
-        uint16_t gate = plan_slot(b, SLOT_GATE, d->layers[layer].n_ff);
-        plan_matmul(b, gate, h, t[LT_FFN_GATE], t[LT_FFN_GATE_BIAS]);
-        plan_matmul(b, up, h, t[LT_FFN_UP], t[LT_FFN_UP_BIAS]);
-        plan_add(b, (struct op){.kind = OP_GLU, .dst = up, .a = gate, .b = up, .act = d->act});
-    } else {
-        plan_matmul(b, up, h, t[LT_FFN_UP], t[LT_FFN_UP_BIAS]);
-        plan_add(b, (struct op){.kind = OP_ACT, .dst = up, .a = up, .act = d->act});
-    }
-    plan_matmul(b, h, up, t[LT_FFN_DOWN], t[LT_FFN_DOWN_BIAS]);
+    if (d->n_experts > 0)
+        build_experts(b, layer, h);
+    else
+        build_dense(b, layer, h);
     if (t[LT_POST_FFN_NORM])
         plan_norm(b, h, h, t[LT_POST_FFN_NORM], 0);
     add_residual(b, x, h);

@@ -18,6 +18,7 @@ enum slot_use {
     SLOT_GATE,
     SLOT_UP,
     SLOT_LOGITS,
+    SLOT_ROUTER, /* scores of the experts */
     /* of recurrent layers */
     SLOT_Q_GATE, /* queries and gates as they are projected */
     SLOT_IN,     /* the input projection */

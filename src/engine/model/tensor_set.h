@@ -36,6 +36,7 @@ struct tensor_want {
     uint32_t first_row, of_rows; /* the tensor has of_rows rows, and only first_row .. first_row +
                                     rows of them are this weight; of_rows 0 = it has no others */
     uint32_t first_col, of_cols; /* the same of the values of a vector */
+    uint32_t stacked; /* not 0: three dimensions, so many matrices of rows / stacked rows */
     bool plain; /* a matrix of numbers that are not multiplied as one; kept as F32 */
 };
 

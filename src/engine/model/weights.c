@@ -37,10 +37,13 @@ enum dim {
     DIM_2SSM_HEADS,
     DIM_HEAD_INNER, /* inner / n_heads */
     DIM_ONE,
+    DIM_EXPERTS,
+    DIM_EXPERTS_FF, /* n_experts * n_ff */
+    DIM_EXPERTS_EMBD,
 };
 
 /* How a tensor is kept, see tensor_set.h. */
-enum tensor_form { FORM_MATRIX, FORM_TRANSPOSED, FORM_PLAIN, FORM_GROUPS };
+enum tensor_form { FORM_MATRIX, FORM_TRANSPOSED, FORM_PLAIN, FORM_GROUPS, FORM_STACK };
 
 static const struct {
     const char *name;
@@ -95,6 +98,10 @@ static const struct {
     [LT_SSM_BETA] = {"ssm_beta.weight", DIM_SSM_HEADS, DIM_EMBD},
     [LT_SSM_BETA_ALPHA] = {"ssm_ba.weight", DIM_2SSM_HEADS, DIM_EMBD},
     [LT_SSM_OUT] = {"ssm_out.weight", DIM_EMBD, DIM_INNER},
+    [LT_FFN_ROUTER] = {"ffn_gate_inp.weight", DIM_EXPERTS, DIM_EMBD},
+    [LT_FFN_GATE_EXPERTS] = {"ffn_gate_exps.weight", DIM_EXPERTS_FF, DIM_EMBD, FORM_STACK},
+    [LT_FFN_UP_EXPERTS] = {"ffn_up_exps.weight", DIM_EXPERTS_FF, DIM_EMBD, FORM_STACK},
+    [LT_FFN_DOWN_EXPERTS] = {"ffn_down_exps.weight", DIM_EXPERTS_EMBD, DIM_FF, FORM_STACK},
 };
 
 void weight_name(uint32_t layer, enum layer_tensor tensor, char out[WEIGHT_NAME_MAX])
@@ -147,6 +154,12 @@ static uint32_t dim_size(const struct descriptor *d, const struct layer_desc *l,
         return d->recurrent.inner / d->recurrent.n_heads;
     case DIM_ONE:
         return 1;
+    case DIM_EXPERTS:
+        return d->n_experts;
+    case DIM_EXPERTS_FF:
+        return d->n_experts * l->n_ff;
+    case DIM_EXPERTS_EMBD:
+        return d->n_experts * d->n_embd;
     }
     return 0;
 }
@@ -171,6 +184,7 @@ static int want_layer(struct weights *w, const struct descriptor *d, uint32_t i,
             .flat = layer_tensors[k].form == FORM_GROUPS,
             .transposed = layer_tensors[k].form == FORM_TRANSPOSED,
             .plain = layer_tensors[k].form == FORM_PLAIN,
+            .stacked = layer_tensors[k].form == FORM_STACK ? d->n_experts : 0,
             .required = required,
         };
         int r = tensor_set_want(&w->tensors, &want, err);

@@ -8,14 +8,28 @@
 #include "engine/backend/cpu/cpu.h"
 
 static const char *const op_names[] = {
-    [OP_EMBED] = "embed",         [OP_RMS_NORM] = "rms_norm", [OP_LAYER_NORM] = "layer_norm",
-    [OP_MATMUL] = "matmul",       [OP_ROPE] = "rope",         [OP_KV_STORE] = "kv_store",
-    [OP_ATTENTION] = "attention", [OP_ADD] = "add",           [OP_MUL] = "mul",
-    [OP_SCALE] = "scale",         [OP_ACT] = "act",           [OP_GLU] = "glu",
-    [OP_SELECT] = "select",       [OP_SOFTCAP] = "softcap",   [OP_INPUT] = "input",
-    [OP_SLICE] = "slice",         [OP_CONV1D] = "conv1d",     [OP_SSM_SCAN] = "ssm_scan",
+    [OP_EMBED] = "embed",
+    [OP_RMS_NORM] = "rms_norm",
+    [OP_LAYER_NORM] = "layer_norm",
+    [OP_MATMUL] = "matmul",
+    [OP_ROPE] = "rope",
+    [OP_KV_STORE] = "kv_store",
+    [OP_ATTENTION] = "attention",
+    [OP_ADD] = "add",
+    [OP_MUL] = "mul",
+    [OP_SCALE] = "scale",
+    [OP_ACT] = "act",
+    [OP_GLU] = "glu",
+    [OP_SELECT] = "select",
+    [OP_SOFTCAP] = "softcap",
+    [OP_INPUT] = "input",
+    [OP_SLICE] = "slice",
+    [OP_CONV1D] = "conv1d",
+    [OP_SSM_SCAN] = "ssm_scan",
     [OP_DELTA_NET] = "delta_net",
-    [OP_ADD_ROW] = "add_row",     [OP_ADD_POSITION] = "add_position",
+    [OP_EXPERTS] = "experts",
+    [OP_ADD_ROW] = "add_row",
+    [OP_ADD_POSITION] = "add_position",
 };
 
 int check_batch(const struct plan *plan, const struct kv *kv, const struct batch *batch,
@@ -170,6 +184,25 @@ static const char *check_slice(const struct check *c, const struct op *op)
     return op->dst == op->a ? "it cannot work in place" : NULL;
 }
 
+static bool is_stack(const struct weight *w, uint32_t n, uint64_t rows, uint64_t cols)
+{
+    return w && w->rows == n * rows && w->cols == cols;
+}
+
+static const char *check_experts(const struct check *c, const struct op *op)
+{
+    const struct expert_params *p = &op->experts;
+    uint64_t a = c->plan->slot_width[op->a];
+    if (p->n_used < 1 || p->n_used > p->n_experts || c->plan->slot_width[op->b] != p->n_experts)
+        return "the router does not fit the experts";
+    if (!is_stack(p->gate, p->n_experts, p->n_ff, a) ||
+        !is_stack(p->up, p->n_experts, p->n_ff, a) || !is_stack(p->down, p->n_experts, a, p->n_ff))
+        return "the weights do not fit the experts";
+    if (c->plan->slot_width[op->dst] != a)
+        return "widths differ";
+    return op->dst == op->b ? "it cannot overwrite its scores" : NULL;
+}
+
 /* NULL, or what is wrong. `a`, `b`, `dst` are the slots' widths, `rows` the rows of slot a. */
 static const char *check_op(const struct check *c, const struct op *op, uint32_t rows)
 {
@@ -258,6 +291,8 @@ static const char *check_op(const struct check *c, const struct op *op, uint32_t
         return check_scan(c, op, rows);
     case OP_DELTA_NET:
         return check_delta(c, op, rows);
+    case OP_EXPERTS:
+        return check_experts(c, op);
     }
     return "no such operation";
 }
@@ -270,7 +305,7 @@ static bool reads_a(enum op_kind kind)
 static bool reads_b(enum op_kind kind)
 {
     return kind == OP_KV_STORE || kind == OP_ADD || kind == OP_MUL || kind == OP_GLU ||
-           kind == OP_SSM_SCAN || kind == OP_DELTA_NET;
+           kind == OP_SSM_SCAN || kind == OP_DELTA_NET || kind == OP_EXPERTS;
 }
 
 int check_plan(const struct plan *plan, const struct kv *kv, const struct batch *batch,

@@ -19,6 +19,7 @@ static void cpu_destroy(struct backend *backend)
     for (uint32_t t = 0; t < b->n_threads; t++)
         scratch_release(&b->thread_scratch[t]);
     scratch_release(&b->vectors);
+    experts_release(b);
     for (size_t i = 0; i < ROPE_TABLES; i++)
         scratch_release(&b->rope[i].cos_sin);
     free(b->slots);

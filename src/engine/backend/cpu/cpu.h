@@ -61,7 +61,11 @@ struct query_chunk {
     uint32_t first, n; /* within the sequence's part */
 };
 
-enum { ROPE_TABLES = 4, QUERY_CHUNK = 16 };
+enum {
+    ROPE_TABLES = 4,
+    QUERY_CHUNK = 16,
+    MATMUL_PAD = 16, /* floats between vectors: one cache line, see matmul.c */
+};
 
 struct backend_cpu {
     struct backend base;
@@ -74,6 +78,8 @@ struct backend_cpu {
     size_t n_slots;
     struct scratch *thread_scratch; /* [n_threads] */
     struct scratch vectors;         /* matmul's copy of its input */
+    struct scratch experts;         /* experts.c: the chosen rows on their way */
+    struct expert_routes *routes;
     int32_t *positions;             /* [cap_tokens] */
     struct query_chunk *chunks;     /* [cap_tokens] */
     size_t cap_tokens;
@@ -142,6 +148,21 @@ void run_matmul(struct run *run, const struct op *op, uint32_t n_rows);
 uint64_t matmul_scratch(const struct backend_cpu *b, const struct weight *w, uint32_t n_rows);
 uint64_t matmul_copy(const struct backend_cpu *b, const struct weight *w, uint32_t n_rows);
 
+/* y[t][r] = Σ_c w[begin + r][c] * x[t][c], r < end - begin, on this thread; `panel`: room for
+ * matmul_scratch() floats. */
+void matmul_rows(const struct backend_cpu *b, const struct weight *w, size_t begin, size_t end,
+                 const float *x, size_t x_stride, uint32_t n_x, float *y, size_t y_stride,
+                 float *panel);
+
+/* experts.c */
+int experts_reserve(struct backend_cpu *b, const struct expert_params *p, uint32_t n_rows,
+                    struct error *err);
+void experts_release(struct backend_cpu *b);
+/* Floats it needs for each thread. */
+uint64_t experts_scratch(const struct backend_cpu *b, const struct expert_params *p,
+                         uint32_t n_rows);
+void run_experts(struct run *run, const struct op *op, uint32_t n_rows);
+
 /* attention.c */
 void run_kv_store(struct run *run, const struct op *op);
 void run_attention(struct run *run, const struct op *op);
@@ -152,6 +173,9 @@ void run_conv1d(struct run *run, const struct op *op);
 void run_ssm_scan(struct run *run, const struct op *op);
 void run_delta_net(struct run *run, const struct op *op);
 uint64_t delta_net_scratch(const struct delta_params *p);
+
+/* execute.c */
+act_fn act_kernel(const struct kernels *k, enum act_kind kind);
 
 /* rope.c */
 int run_rope(struct run *run, const struct op *op, struct error *err);

@@ -39,7 +39,7 @@ struct row_job {
     float *dst;
 };
 
-static act_fn act_kernel(const struct kernels *k, enum act_kind kind)
+act_fn act_kernel(const struct kernels *k, enum act_kind kind)
 {
     switch (kind) {
     case ACT_SILU:
@@ -234,6 +234,9 @@ static int run_op(struct run *run, const struct op *op, uint32_t n_rows, struct 
     case OP_DELTA_NET:
         run_delta_net(run, op);
         return 0;
+    case OP_EXPERTS:
+        run_experts(run, op, n_rows);
+        return 0;
     case OP_SLICE:
         run_rows(run, op, n_rows, slice_rows);
         return 0;
@@ -311,6 +314,11 @@ static int reserve(struct run *run, const uint32_t *slot_rows, struct error *err
             n = delta_net_scratch(&op->delta);
         } else if (op->kind == OP_ADD_POSITION) {
             n = plan->slot_width[op->dst];
+        } else if (op->kind == OP_EXPERTS) {
+            n = experts_scratch(b, &op->experts, b->op_rows[i]);
+            int r = experts_reserve(b, &op->experts, b->op_rows[i], err);
+            if (r < 0)
+                return r;
         }
         most = MAX(most, n);
     }

@@ -17,7 +17,7 @@ enum {
     PANEL_FLOATS = 64 * 1024, /* 256 KiB: what a panel may take of the second-level cache */
     ROWS_MULTIPLE = 4,        /* kernels like whole groups of rows */
     PART_BYTES = 64 * 1024,   /* packed weights of a part when decoding */
-    PAD = 16,                 /* floats: one cache line */
+    PAD = MATMUL_PAD,
 };
 
 struct matmul_job {
@@ -61,18 +61,24 @@ static void copy_vectors(void *arg, size_t begin, size_t end, uint32_t thread)
         memcpy(j->run->b->vectors.data + t * (n + PAD), j->x + t * n, n * sizeof(float));
 }
 
-static void panel_dot(const struct matmul_job *j, size_t begin, size_t end, float *panel)
+void matmul_rows(const struct backend_cpu *b, const struct weight *w, size_t begin, size_t end,
+                 const float *x, size_t x_stride, uint32_t n_x, float *y, size_t y_stride,
+                 float *panel)
 {
-    const struct kernels *k = &j->run->b->k;
-    const struct weight *w = j->w;
-    size_t stride = w->cols + PAD;
-    for (size_t row = begin; row < end; row += j->panel_rows) {
-        size_t n = MIN(j->panel_rows, end - row);
+    const struct kernels *k = &b->k;
+    if (!needs_panel(b, w, n_x)) {
+        k->weight[w->type].dot(w->data + begin * w->row_bytes, w->row_bytes, end - begin, x,
+                               x_stride, n_x, w->cols, y, y_stride);
+        return;
+    }
+    size_t stride = w->cols + PAD, most = panel_rows(w->cols);
+    for (size_t row = begin; row < end; row += most) {
+        size_t n = MIN(most, end - row);
         for (size_t i = 0; i < n; i++)
             k->weight[w->type].dequant(w->data + (row + i) * w->row_bytes, panel + i * stride,
                                        w->cols);
-        k->weight[WT_F32].dot(panel, stride * sizeof(float), n, j->x, j->x_stride, j->n_x, w->cols,
-                              j->y + row, j->y_stride);
+        k->weight[WT_F32].dot(panel, stride * sizeof(float), n, x, x_stride, n_x, w->cols,
+                              y + (row - begin), y_stride);
     }
 }
 
@@ -83,11 +89,8 @@ static void matmul_part(void *arg, size_t begin, size_t end, uint32_t thread)
     const struct weight *w = j->w;
     if (run_canceled(j->run))
         return;
-    if (j->panel_rows)
-        panel_dot(j, begin, end, b->thread_scratch[thread].data);
-    else
-        b->k.weight[w->type].dot(w->data + begin * w->row_bytes, w->row_bytes, end - begin, j->x,
-                                 j->x_stride, j->n_x, w->cols, j->y + begin, j->y_stride);
+    matmul_rows(b, w, begin, end, j->x, j->x_stride, (uint32_t)j->n_x, j->y + begin, j->y_stride,
+                b->thread_scratch[thread].data);
     if (!j->bias)
         return;
     for (size_t t = 0; t < j->n_x; t++)

@@ -254,7 +254,8 @@ static void test_descriptor__bad_keys(void **state)
         {{"llama.attention.layer_norm_rms_epsilon", F32, -1, NULL}, "epsilon is -1"},
         {{"llama.attention.layer_norm_rms_epsilon", F32, (double)INFINITY, NULL}, "epsilon is inf"},
         {{"llama.attention.scale", F32, (double)NAN, NULL}, "attention.scale is nan"},
-        {{"llama.expert_count", U32, 8, NULL}, "mixture-of-experts"},
+        {{"llama.expert_count", U32, 8, NULL}, "llama.expert_used_count"},
+        {{"llama.expert_count", U32, 513, NULL}, "llama.expert_count is 513"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct error err = ERROR_INIT;
@@ -264,6 +265,41 @@ static void test_descriptor__bad_keys(void **state)
         if (read_file(path, &d, &err) == 0)
             fail_msg("%s = %g '%s' was accepted", rows[i].key.name, rows[i].key.number,
                      rows[i].key.text ? rows[i].key.text : "");
+        if (!strstr(err.msg, rows[i].part))
+            fail_msg("%s: '%s' lacks '%s'", rows[i].key.name, err.msg, rows[i].part);
+    }
+}
+
+/* Mixtures of experts: what is counted wrong, or routed in a way that is not computed. */
+static void test_descriptor__bad_experts(void **state)
+{
+    (void)state;
+    static const struct {
+        struct key key;
+        const char *part;
+    } rows[] = {
+        {{"llama.expert_used_count", U32, 0, NULL}, "llama.expert_used_count is 0"},
+        {{"llama.expert_used_count", U32, 9, NULL}, "llama.expert_used_count is 9"},
+        {{"llama.expert_feed_forward_length", U32, 4294967295.0, NULL}, "feed_forward_length is"},
+        {{"llama.expert_feed_forward_length", U32, 1 << 22, NULL}, "'blk.0.ffn_gate_inp.weight'"},
+        {{"llama.expert_shared_count", U32, 1, NULL}, "llama.expert_shared_count is 1"},
+        {{"llama.expert_group_count", U32, 2, NULL}, "llama.expert_group_count is 2"},
+        {{"llama.expert_gating_func", U32, 2, NULL}, "llama.expert_gating_func is 2"},
+        {{"llama.expert_weights_scale", F32, (double)NAN, NULL}, "expert_weights_scale is nan"},
+        {{"llama.expert_weights_norm", BOOL, 0, NULL}, "llama.expert_weights_norm is false"},
+        {{"llama.expert_group_count", U32, 1, NULL}, "'blk.0.ffn_gate_inp.weight' is missing"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct error err = ERROR_INIT;
+        bool used = strcmp(rows[i].key.name, "llama.expert_used_count") == 0;
+        const struct key keys[] = {{"llama.expert_count", U32, 8, NULL},
+                                   rows[i].key,
+                                   {used ? NULL : "llama.expert_used_count", U32, 2, NULL},
+                                   {0}};
+        CLEANUP_FREE char *path = write_file(keys, NULL);
+        CLEANUP_DESCRIPTOR struct descriptor d = {0};
+        if (read_file(path, &d, &err) == 0)
+            fail_msg("%s = %g was accepted", rows[i].key.name, rows[i].key.number);
         if (!strstr(err.msg, rows[i].part))
             fail_msg("%s: '%s' lacks '%s'", rows[i].key.name, err.msg, rows[i].part);
     }
@@ -337,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_descriptor__llama),
         cmocka_unit_test(test_descriptor__defaults_and_options),
         cmocka_unit_test(test_descriptor__bad_keys),
+        cmocka_unit_test(test_descriptor__bad_experts),
         cmocka_unit_test(test_descriptor__bad_tensors),
         cmocka_unit_test(test_descriptor__vocabulary_size),
         cmocka_unit_test(test_descriptor__names),

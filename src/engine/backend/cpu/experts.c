@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Mixtures of experts. The rows of the batch are sorted by the experts they chose, so that each
+ * expert's weights are read once a batch; threads take parts of the experts' rows. Which expert a
+ * row chooses, and the order in which its results are added up, depend on that row alone. */
+#include <math.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "engine/backend/cpu/cpu.h"
+
+enum { PART_ROWS = 64 }; /* of an expert's weights */
+
+/* A *visit* is one row at one of its experts; visits are sorted by expert, then by row. */
+struct expert_routes {
+    uint32_t *chosen; /* [n_rows][n_used] experts, the best first */
+    float *share;     /* [n_rows][n_used] */
+    uint32_t *visit;  /* [n_rows][n_used] */
+    uint32_t *row;    /* [n_visits] */
+    uint32_t *first;  /* [n_experts + 1] visit; afterwards only of those that are visited */
+    uint32_t *active; /* [n_active] experts with visits */
+    uint32_t n_active;
+    size_t cap_visits, cap_experts;
+};
+
+struct expert_job {
+    struct run *run;
+    const struct op *op;
+    const struct expert_routes *r;
+    uint32_t n_rows;
+    size_t width, in_stride, ff_stride;
+    float *in;        /* [n_visits] inputs; later outputs */
+    float *gate, *up; /* [n_visits] */
+};
+
+static size_t stride_of(uint32_t n)
+{
+    return (size_t)n + MATMUL_PAD;
+}
+
+void experts_release(struct backend_cpu *b)
+{
+    struct expert_routes *r = b->routes;
+    scratch_release(&b->experts);
+    if (!r)
+        return;
+    free(r->chosen);
+    free(r->share);
+    free(r->visit);
+    free(r->row);
+    free(r->first);
+    free(r->active);
+    free(r);
+    b->routes = NULL;
+}
+
+int experts_reserve(struct backend_cpu *b, const struct expert_params *p, uint32_t n_rows,
+                    struct error *err)
+{
+    size_t n = (size_t)n_rows * p->n_used;
+    if (!b->routes)
+        b->routes = xcalloc(1, sizeof(*b->routes));
+    struct expert_routes *r = b->routes;
+    if (n > r->cap_visits) {
+        r->chosen = xrealloc(r->chosen, n, sizeof(*r->chosen));
+        r->share = xrealloc(r->share, n, sizeof(*r->share));
+        r->visit = xrealloc(r->visit, n, sizeof(*r->visit));
+        r->row = xrealloc(r->row, n, sizeof(*r->row));
+        r->cap_visits = n;
+    }
+    if (p->n_experts > r->cap_experts) {
+        r->first = xrealloc(r->first, (size_t)p->n_experts + 1, sizeof(*r->first));
+        r->active = xrealloc(r->active, p->n_experts, sizeof(*r->active));
+        r->cap_experts = p->n_experts;
+    }
+    uint64_t floats = (uint64_t)n * (stride_of(p->gate->cols) + 2 * stride_of(p->n_ff));
+    return scratch_reserve(&b->experts, floats, "activations of experts", err);
+}
+
+uint64_t experts_scratch(const struct backend_cpu *b, const struct expert_params *p,
+                         uint32_t n_rows)
+{
+    uint64_t in = MAX(matmul_scratch(b, p->gate, n_rows), matmul_scratch(b, p->up, n_rows));
+    return MAX(in, matmul_scratch(b, p->down, n_rows));
+}
+
+/* The n_used best of a row and their shares. */
+static void route_row(const struct expert_params *p, const float *score, float scale,
+                      uint32_t *chosen, float *share)
+{
+    float sum = 0;
+    for (uint32_t k = 0; k < p->n_used; k++) {
+        uint32_t best = UINT32_MAX;
+        for (uint32_t e = 0; e < p->n_experts; e++) {
+            bool taken = false;
+            for (uint32_t i = 0; i < k && !taken; i++)
+                taken = chosen[i] == e;
+            if (!taken && (best == UINT32_MAX || score[e] > score[best]))
+                best = e;
+        }
+        chosen[k] = best;
+        /* The shares of the chosen among all, divided by their sum: the others cancel out. */
+        share[k] = expf(score[best] - score[chosen[0]]);
+        sum += share[k];
+    }
+    for (uint32_t k = 0; k < p->n_used; k++)
+        share[k] = share[k] / sum * scale;
+}
+
+static void route_rows(void *arg, size_t begin, size_t end, uint32_t thread)
+{
+    const struct expert_job *j = arg;
+    const struct expert_params *p = &j->op->experts;
+    (void)thread;
+    for (size_t t = begin; t < end; t++)
+        route_row(p, j->run->slot[j->op->b] + t * p->n_experts, j->op->scale,
+                  j->r->chosen + t * p->n_used, j->r->share + t * p->n_used);
+}
+
+/* Sorts the visits by expert. */
+static void sort_visits(struct expert_routes *r, const struct expert_params *p, uint32_t n_rows)
+{
+    size_t n = (size_t)n_rows * p->n_used;
+    memset(r->first, 0, ((size_t)p->n_experts + 1) * sizeof(*r->first));
+    for (size_t i = 0; i < n; i++)
+        r->first[r->chosen[i] + 1]++;
+    r->n_active = 0;
+    for (uint32_t e = 0; e < p->n_experts; e++) {
+        if (r->first[e + 1] > 0)
+            r->active[r->n_active++] = e;
+        r->first[e + 1] += r->first[e];
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint32_t visit = r->first[r->chosen[i]]++;
+        r->visit[i] = visit;
+        r->row[visit] = (uint32_t)(i / p->n_used);
+    }
+    /* Each has moved on to where the next began. */
+    memmove(r->first + 1, r->first, p->n_experts * sizeof(*r->first));
+    r->first[0] = 0;
+}
+
+static void gather_rows(void *arg, size_t begin, size_t end, uint32_t thread)
+{
+    const struct expert_job *j = arg;
+    const float *a = j->run->slot[j->op->a];
+    (void)thread;
+    for (size_t v = begin; v < end; v++)
+        memcpy(j->in + v * j->in_stride, a + j->r->row[v] * j->width, j->width * sizeof(float));
+}
+
+static size_t parts_of(size_t n_rows)
+{
+    return (n_rows + PART_ROWS - 1) / PART_ROWS;
+}
+
+/* Part i of the rows of all active experts' matrices of n_rows rows: which expert, which of its
+ * rows, and its visits. */
+struct part {
+    size_t expert, begin, end, first;
+    uint32_t n;
+};
+
+static struct part part_at(const struct expert_routes *r, size_t i, size_t n_rows)
+{
+    size_t per_expert = parts_of(n_rows), e = r->active[i / per_expert];
+    size_t begin = i % per_expert * PART_ROWS;
+    return (struct part){e, begin, MIN(begin + PART_ROWS, n_rows), r->first[e],
+                         r->first[e + 1] - r->first[e]};
+}
+
+static void inner_part(void *arg, size_t begin, size_t end, uint32_t thread)
+{
+    const struct expert_job *j = arg;
+    const struct expert_params *p = &j->op->experts;
+    const struct backend_cpu *b = j->run->b;
+    float *panel = b->thread_scratch[thread].data;
+    act_fn act = act_kernel(&b->k, j->op->act);
+    for (size_t i = begin; i < end && !run_canceled(j->run); i++) {
+        struct part t = part_at(j->r, i, p->n_ff);
+        size_t at = t.first * j->ff_stride + t.begin, row = t.expert * p->n_ff;
+        const float *in = j->in + t.first * j->in_stride;
+        matmul_rows(b, p->gate, row + t.begin, row + t.end, in, j->in_stride, t.n, j->gate + at,
+                    j->ff_stride, panel);
+        matmul_rows(b, p->up, row + t.begin, row + t.end, in, j->in_stride, t.n, j->up + at,
+                    j->ff_stride, panel);
+        for (size_t v = 0; v < t.n; v++, at += j->ff_stride)
+            act(j->gate + at, j->up + at, t.end - t.begin, j->up + at);
+    }
+}
+
+static void outer_part(void *arg, size_t begin, size_t end, uint32_t thread)
+{
+    const struct expert_job *j = arg;
+    const struct expert_params *p = &j->op->experts;
+    const struct backend_cpu *b = j->run->b;
+    for (size_t i = begin; i < end && !run_canceled(j->run); i++) {
+        struct part t = part_at(j->r, i, j->width);
+        size_t row = t.expert * j->width;
+        matmul_rows(b, p->down, row + t.begin, row + t.end, j->up + t.first * j->ff_stride,
+                    j->ff_stride, t.n, j->in + t.first * j->in_stride + t.begin, j->in_stride,
+                    b->thread_scratch[thread].data);
+    }
+}
+
+static void add_up_rows(void *arg, size_t begin, size_t end, uint32_t thread)
+{
+    const struct expert_job *j = arg;
+    uint32_t n_used = j->op->experts.n_used;
+    (void)thread;
+    for (size_t t = begin; t < end; t++) {
+        float *dst = j->run->slot[j->op->dst] + t * j->width;
+        for (uint32_t k = 0; k < n_used; k++) {
+            const float *part = j->in + j->r->visit[t * n_used + k] * j->in_stride;
+            float share = j->r->share[t * n_used + k];
+            for (size_t i = 0; i < j->width; i++)
+                dst[i] = (k > 0 ? dst[i] : 0.0f) + share * part[i];
+        }
+    }
+}
+
+void run_experts(struct run *run, const struct op *op, uint32_t n_rows)
+{
+    struct backend_cpu *b = run->b;
+    const struct expert_params *p = &op->experts;
+    size_t n_visits = (size_t)n_rows * p->n_used;
+    struct expert_job j = {
+        .run = run,
+        .op = op,
+        .r = b->routes,
+        .n_rows = n_rows,
+        .width = run->plan->slot_width[op->a],
+        .in_stride = stride_of(p->gate->cols),
+        .ff_stride = stride_of(p->n_ff),
+        .in = b->experts.data,
+    };
+    j.gate = j.in + n_visits * j.in_stride;
+    j.up = j.gate + n_visits * j.ff_stride;
+    pool_run(b->pool, n_rows, 16, route_rows, &j);
+    sort_visits(b->routes, p, n_rows);
+    pool_run(b->pool, n_visits, 16, gather_rows, &j);
+    pool_run(b->pool, j.r->n_active * parts_of(p->n_ff), 1, inner_part, &j);
+    pool_run(b->pool, j.r->n_active * parts_of(j.width), 1, outer_part, &j);
+    pool_run(b->pool, n_rows, 16, add_up_rows, &j);
+}
