@@ -56,7 +56,7 @@ static void check_vector(const char *name, const char *what, size_t row, const s
 {
     assert_int_equal(js_len(want), width);
     for (size_t i = 0; i < width; i++) {
-        double w = js_to_real(js_at(want, i), NAN);
+        double w = js_to_real(js_at(want, i), (double)NAN);
         if (!(fabs(w - (double)got[i]) <= TOLERANCE))
             fail_msg("%s: %s of row %zu: value %zu is %g, reference %g", name, what, row, i,
                      (double)got[i], w);
@@ -127,7 +127,7 @@ static void test_reference(void **state)
     }
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < n; k++) {
-            double want = js_to_real(js_at(js_at(cosines, i), k), NAN);
+            double want = js_to_real(js_at(js_at(cosines, i), k), (double)NAN);
             double got = cosine(vectors[i], vectors[k], width);
             if (!(fabs(got - want) <= TOLERANCE_COSINE))
                 fail_msg("%s: cosine of rows %zu and %zu is %g, reference %g", name, i, k, got,

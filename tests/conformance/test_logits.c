@@ -82,7 +82,7 @@ static void check_logits(const struct subject *s, const struct json *want, const
 {
     assert_int_equal(js_len(want), s->n_vocab);
     for (size_t i = 0; i < s->n_vocab; i++) {
-        double w = js_to_real(js_at(want, i), NAN);
+        double w = js_to_real(js_at(want, i), (double)NAN);
         if (!(fabs(w - (double)got[i]) <= tolerance))
             fail_msg("%s: %s: logit of %zu is %g, reference %g, tolerance %g", s->name, what, i,
                      (double)got[i], w, tolerance);
@@ -95,7 +95,7 @@ static void check_top(const struct subject *s, const struct json *top, const flo
 {
     for (size_t i = 0; i + 1 < js_len(top); i++) {
         const struct json *a = js_at(top, i), *b = js_at(top, i + 1);
-        double gap = js_to_real(js_at(a, 1), NAN) - js_to_real(js_at(b, 1), NAN);
+        double gap = js_to_real(js_at(a, 1), (double)NAN) - js_to_real(js_at(b, 1), (double)NAN);
         float x = got[js_to_int(js_at(a, 0), 0)], y = got[js_to_int(js_at(b, 0), 0)];
         if (gap > 2 * tolerance && !(x > y))
             fail_msg("%s: the best ids are in another order at rank %zu", s->name, i);
@@ -118,7 +118,7 @@ static void check_positions(const struct subject *s, const struct json *prompt,
     }
     const struct json *nll = js_get(exact, "prompt_nll");
     for (int32_t p = 0; p + 1 < n; p++) {
-        double want = js_to_real(js_at(nll, (size_t)p), NAN);
+        double want = js_to_real(js_at(nll, (size_t)p), (double)NAN);
         double got = -log_prob(rows + (size_t)p * s->n_vocab, s->n_vocab, ids[p + 1]);
         if (!(fabs(want - got) <= 2 * s->tolerance))
             fail_msg("%s: -log p of token %d is %g, reference %g", s->name, p + 1, got, want);
@@ -149,7 +149,7 @@ static double f16_cache_bound(const struct json *prompts)
 {
     double max = 0;
     for (size_t i = 0; i < js_len(prompts); i++)
-        max = fmax(max, js_get_real(js_at(prompts, i), "max_abs_diff_kv_f16_flash", NAN));
+        max = fmax(max, js_get_real(js_at(prompts, i), "max_abs_diff_kv_f16_flash", (double)NAN));
     return 3 * max;
 }
 
@@ -162,7 +162,7 @@ static void check_prompt(const struct subject *s, const struct json *prompts, si
     const struct json *exact = js_get(prompt, "dequantized_f32");
     double drift = s->tolerance;
     if (exact)
-        drift += js_get_real(exact, "max_abs_diff", NAN);
+        drift += js_get_real(exact, "max_abs_diff", (double)NAN);
     else
         exact = prompt;
     int32_t n;
