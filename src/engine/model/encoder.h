@@ -87,7 +87,6 @@ struct encoder_layer {
 };
 
 struct encoder_weights {
-    struct backend *backend; /* borrowed */
     struct weight *token_embd, *type_row, *positions, *embd_norm, *embd_norm_bias, *output_norm;
     struct encoder_layer *layers; /* [n_layers] */
     uint32_t n_layers;

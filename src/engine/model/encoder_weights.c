@@ -231,23 +231,13 @@ int encoder_weights_check(const struct gguf *g, const struct descriptor *d, stru
 int encoder_weights_load(struct encoder_weights *w, const struct gguf *g,
                          const struct descriptor *d, struct backend *b, struct error *err)
 {
-    *w = (struct encoder_weights){.backend = b};
+    *w = (struct encoder_weights){0};
     int r = want_all(w, g, d, err);
     return r < 0 ? r : tensor_set_load(&w->tensors, b, err);
 }
 
 void encoder_weights_release(struct encoder_weights *w)
 {
-    struct weight *global[] = {w->token_embd, w->type_row,       w->positions,
-                               w->embd_norm,  w->embd_norm_bias, w->output_norm};
-    for (size_t i = 0; i < ARRAY_LEN(global); i++)
-        if (global[i])
-            w->backend->ops->weight_free(w->backend, global[i]);
-    for (uint32_t i = 0; w->layers && i < w->n_layers; i++)
-        for (size_t k = 0; k < ET_COUNT; k++)
-            if (w->layers[i].t[k])
-                w->backend->ops->weight_free(w->backend, w->layers[i].t[k]);
-    head_release(&w->head, w->backend);
     tensor_set_release(&w->tensors);
     free(w->layers);
     *w = (struct encoder_weights){0};

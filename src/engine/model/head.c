@@ -35,16 +35,6 @@ int head_want(struct head_weights *h, struct tensor_set *s, const struct descrip
     return 0;
 }
 
-void head_release(struct head_weights *h, struct backend *b)
-{
-    struct weight *all[] = {h->cls,          h->cls_bias, h->cls_norm, h->cls_out,
-                            h->cls_out_bias, h->dense_2,  h->dense_3};
-    for (size_t i = 0; i < ARRAY_LEN(all); i++)
-        if (all[i])
-            b->ops->weight_free(b, all[i]);
-    *h = (struct head_weights){0};
-}
-
 bool head_can_rank(const struct head_weights *h)
 {
     return h->cls || h->cls_out;

@@ -22,7 +22,6 @@ struct head_weights {
 /* Wants the tensors that models of this architecture may have. */
 int head_want(struct head_weights *h, struct tensor_set *s, const struct descriptor *d,
               struct error *err);
-void head_release(struct head_weights *h, struct backend *b);
 
 bool head_can_rank(const struct head_weights *h);
 bool head_has_dense(const struct head_weights *h);

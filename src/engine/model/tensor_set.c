@@ -24,6 +24,9 @@ int tensor_set_init(struct tensor_set *s, const struct gguf *g, struct error *er
 
 void tensor_set_release(struct tensor_set *s)
 {
+    for (size_t i = 0; s->backend && i < s->n_entries; i++)
+        if (s->entries[i].weight)
+            s->backend->ops->weight_free(s->backend, s->entries[i].weight);
     for (size_t i = 0; i < s->n_copies; i++)
         free(s->copies[i]);
     free(s->copies);
@@ -77,7 +80,9 @@ static int check_shape(const struct gguf_tensor *t, const struct tensor_want *w,
                      "tensor '%.*s' is %s, but %" PRIu32 " x %" PRIu32
                      " (columns x rows) is needed",
                      STR_ARG(t->name), found, w->transposed ? w->rows : w->cols,
-                     w->of_rows > 0 ? w->of_rows : w->transposed ? w->cols : w->rows);
+                     w->of_rows > 0  ? w->of_rows
+                     : w->transposed ? w->cols
+                                     : w->rows);
 }
 
 static int check_type(const struct gguf_tensor *t, const struct tensor_want *w, struct error *err)
@@ -158,7 +163,8 @@ static float plain_value(const struct gguf_tensor *t, uint64_t i)
 /* The tensor as f32, transposed if that is wanted; kept by the set. NULL = out of memory. */
 static const float *copy_as_f32(struct tensor_set *s, const struct tensor_entry *e)
 {
-    uint64_t rows = e->want.rows, cols = e->want.cols, first = (uint64_t)e->want.first_row * cols + e->want.first_col;
+    uint64_t rows = e->want.rows, cols = e->want.cols,
+             first = (uint64_t)e->want.first_row * cols + e->want.first_col;
     float *out = alloc_array((size_t)(rows * cols), sizeof(*out));
     if (!out)
         return NULL;
@@ -171,8 +177,7 @@ static const float *copy_as_f32(struct tensor_set *s, const struct tensor_entry 
     return out;
 }
 
-static int load_entry(struct tensor_set *s, struct backend *b, const struct tensor_entry *e,
-                      struct error *err)
+static int load_entry(struct tensor_set *s, struct tensor_entry *e, struct error *err)
 {
     const struct gguf_tensor *t = e->tensor;
     char name[GGUF_MAX_NAME + 1];
@@ -196,9 +201,10 @@ static int load_entry(struct tensor_set *s, struct backend *b, const struct tens
         if (!desc.data)
             return error_set(err, ERR_NOMEM, "out of memory for tensor '%s'", name);
     }
-    int r = b->ops->weight_load(b, &desc, e->want.slot, &keeps_data, err);
+    int r = s->backend->ops->weight_load(s->backend, &desc, &e->weight, &keeps_data, err);
     if (r < 0)
         return r;
+    *e->want.slot = e->weight;
     s->bytes += e->want.first_row == 0 && !part ? t->bytes : 0;
     if (copied || !keeps_data)
         gguf_tensor_unneeded(s->g, t);
@@ -207,8 +213,9 @@ static int load_entry(struct tensor_set *s, struct backend *b, const struct tens
 
 int tensor_set_load(struct tensor_set *s, struct backend *b, struct error *err)
 {
+    s->backend = b;
     for (size_t i = 0; i < s->n_entries; i++) {
-        int r = load_entry(s, b, &s->entries[i], err);
+        int r = load_entry(s, &s->entries[i], err);
         if (r < 0)
             return r;
     }

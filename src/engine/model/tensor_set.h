@@ -11,8 +11,8 @@
  *     tensor_set_complete(&s, "a llama model", err);
  *     tensor_set_load(&s, backend, err);
  *
- * The set owns the copies of vectors that were not F32 in the file; it must live as long as the
- * weights. */
+ * The set owns the weights that it loaded, and the copies of vectors that were not F32 in the file:
+ * both end when it is released. */
 #ifndef ENGINE_MODEL_TENSOR_SET_H
 #define ENGINE_MODEL_TENSOR_SET_H
 
@@ -26,7 +26,8 @@
 
 struct tensor_want {
     const char *name;
-    struct weight **slot; /* where the weight goes; NULL there when the tensor is absent */
+    struct weight *
+        *slot; /* where the weight goes, borrowed; NULL there when the tensor is absent */
     uint32_t rows, cols;
     bool vector;     /* one row, of type F32, F16 or BF16, kept as F32 */
     bool required;   /* absent is an error */
@@ -37,16 +38,18 @@ struct tensor_want {
                                     rows of them are this weight; of_rows 0 = it has no others */
     uint32_t first_col, of_cols; /* the same of the values of a vector */
     uint32_t stacked; /* not 0: three dimensions, so many matrices of rows / stacked rows */
-    bool plain; /* a matrix of numbers that are not multiplied as one; kept as F32 */
+    bool plain;       /* a matrix of numbers that are not multiplied as one; kept as F32 */
 };
 
 struct tensor_entry {
     struct tensor_want want;
     const struct gguf_tensor *tensor;
+    struct weight *weight; /* NULL until it is loaded */
 };
 
 struct tensor_set {
     const struct gguf *g;
+    struct backend *backend;      /* borrowed; NULL until something is loaded */
     struct tensor_entry *entries; /* [n_entries] */
     size_t n_entries, cap_entries;
     bool *used; /* [tensors of the file] */

@@ -274,22 +274,13 @@ int weights_check(const struct gguf *g, const struct descriptor *d, struct error
 int weights_load(struct weights *w, const struct gguf *g, const struct descriptor *d,
                  struct backend *b, struct error *err)
 {
-    *w = (struct weights){.backend = b};
+    *w = (struct weights){0};
     int r = want_all(w, g, d, err);
     return r < 0 ? r : tensor_set_load(&w->tensors, b, err);
 }
 
 void weights_release(struct weights *w)
 {
-    struct weight *global[] = {w->token_embd, w->output_norm, w->output};
-    for (size_t i = 0; i < ARRAY_LEN(global); i++)
-        if (global[i])
-            w->backend->ops->weight_free(w->backend, global[i]);
-    for (uint32_t i = 0; w->layers && i < w->n_layers; i++)
-        for (size_t k = 0; k < LT_COUNT; k++)
-            if (w->layers[i].t[k])
-                w->backend->ops->weight_free(w->backend, w->layers[i].t[k]);
-    head_release(&w->head, w->backend);
     tensor_set_release(&w->tensors);
     free(w->layers);
     free(w->rope_factors);

@@ -17,7 +17,6 @@ struct layer_weights {
 };
 
 struct weights {
-    struct backend *backend; /* borrowed */
     struct weight *token_embd;
     struct weight *output_norm;
     struct weight *output;        /* NULL = tied to token_embd */

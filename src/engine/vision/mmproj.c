@@ -322,23 +322,10 @@ int mmproj_load(const char *path, struct backend *b, struct mmproj *ret, struct 
     return 0;
 }
 
-static void free_weight(struct mmproj *m, struct weight *w)
-{
-    if (w)
-        m->backend->ops->weight_free(m->backend, w);
-}
-
 void mmproj_release(struct mmproj *m)
 {
-    for (uint32_t i = 0; m->layers && i < m->desc.n_layers; i++)
-        for (size_t k = 0; k < VT_COUNT; k++)
-            free_weight(m, m->layers[i].t[k]);
-    struct weight *const global[] = {m->patch,          m->patch_bias,   m->position, m->post_norm,
-                                     m->post_norm_bias, m->project_norm, m->project};
-    for (size_t i = 0; i < ARRAY_LEN(global); i++)
-        free_weight(m, global[i]);
-    free(m->layers);
     tensor_set_release(&m->tensors);
+    free(m->layers);
     gguf_free(m->g);
     *m = (struct mmproj){0};
 }
