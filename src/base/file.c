@@ -155,6 +155,17 @@ bool file_exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
+int file_open_regular(const char *path, int *ret, struct stat *ret_stat, struct error *err)
+{
+    CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, ret_stat) != 0)
+        return error_errno(err, errno, "cannot open '%s'", path);
+    if (!S_ISREG(ret_stat->st_mode))
+        return error_set(err, ERR_INVALID, "'%s' is not a regular file", path);
+    *ret = TAKE_FD(fd);
+    return 0;
+}
+
 int file_size(const char *path, uint64_t *ret, struct error *err)
 {
     struct stat st;
@@ -204,14 +215,11 @@ char *path_absolute(const char *path)
 
 int file_map_open(const char *path, struct file_map *ret, struct error *err)
 {
-    CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return error_errno(err, errno, "cannot open '%s'", path);
+    CLEANUP_FD int fd = -1;
     struct stat st;
-    if (fstat(fd, &st) != 0)
-        return error_errno(err, errno, "cannot look at '%s'", path);
-    if (!S_ISREG(st.st_mode))
-        return error_set(err, ERR_INVALID, "'%s' is not a regular file", path);
+    int r = file_open_regular(path, &fd, &st, err);
+    if (r < 0)
+        return r;
     struct file_map m = {.size = (size_t)st.st_size};
     if (m.size > 0) {
         void *p = mmap(NULL, m.size, PROT_READ, MAP_SHARED, fd, 0);

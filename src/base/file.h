@@ -14,6 +14,8 @@
 #include "base/error.h"
 #include "base/str.h"
 
+struct stat; /* <sys/stat.h> */
+
 /* Appends the whole file to out; more than out->max bytes is ERR_TOO_LARGE. `path` "-" is
  * standard input. */
 int file_read(const char *path, struct buf *out, struct error *err);
@@ -37,6 +39,10 @@ int dir_sync(const char *path, struct error *err);
 /* Removes a tree without following symbolic links; an absent path is fine. */
 int dir_remove_tree(const char *path, struct error *err);
 int dir_remove_tree_at(int dirfd, const char *name, struct error *err); /* in an opened directory */
+
+/* Opens a regular file for reading, without waiting for anything else of that name (a pipe, a
+ * device); its state goes to *ret_stat. The caller closes *ret. */
+int file_open_regular(const char *path, int *ret, struct stat *ret_stat, struct error *err);
 
 bool file_exists(const char *path);
 int file_size(const char *path, uint64_t *ret, struct error *err); /* of a regular file */

@@ -29,12 +29,11 @@ enum {
 static int add_named(struct builder *b, const char *path, const char *name, const char *media_type,
                      struct error *err)
 {
-    CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    CLEANUP_FD int fd = -1;
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0)
-        return error_errno(err, errno, "cannot open '%s'", path);
-    if (!S_ISREG(st.st_mode))
-        return error_set(err, ERR_INVALID, "'%s' is not a regular file", path);
+    int r = file_open_regular(path, &fd, &st, err);
+    if (r < 0)
+        return r;
     struct artifact *a = b->a;
     if (a->n_files == ARTIFACT_MAX_FILES)
         return error_set(err, ERR_TOO_LARGE, "more than %d files in one model", ARTIFACT_MAX_FILES);

@@ -246,12 +246,11 @@ int store_txn_hold(struct store_txn *t, const struct oci_digest *digest, uint64_
 
 static int open_local(const char *path, uint64_t size, int *ret, struct error *err)
 {
-    CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    CLEANUP_FD int fd = -1;
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0)
-        return error_errno(err, errno, "cannot open '%s'", path);
-    if (!S_ISREG(st.st_mode))
-        return error_set(err, ERR_INVALID, "'%s' is not a regular file", path);
+    int r = file_open_regular(path, &fd, &st, err);
+    if (r < 0)
+        return r;
     if ((uint64_t)st.st_size != size)
         return error_set(err, ERR_CONFLICT, "'%s' changed while it was being packaged", path);
     *ret = TAKE_FD(fd);
