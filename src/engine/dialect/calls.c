@@ -165,6 +165,20 @@ bool parser_call_fail(struct dialect_parser *p)
     return true;
 }
 
+/* Neither a call nor the section's end: no section at all if nothing was called, else it is over,
+ * and its end may still come behind this text. */
+static bool section_broken_off(struct dialect_parser *p)
+{
+    if (p->fresh)
+        return parser_call_fail(p);
+    leave_section(p);
+    parser_part(p);
+    p->trailing = true;
+    p->at_start = false;
+    p->state = parser_content;
+    return true;
+}
+
 bool parser_section_end(struct dialect_parser *p)
 {
     leave_section(p);
@@ -328,15 +342,7 @@ bool parser_json_gap(struct dialect_parser *p)
         p->state = json_call;
         return true;
     }
-    if (p->fresh)
-        return parser_call_fail(p);
-    /* The section is over without an end; the end may still come behind this text. */
-    leave_section(p);
-    parser_part(p);
-    p->trailing = true;
-    p->at_start = false;
-    p->state = parser_content;
-    return true;
+    return section_broken_off(p);
 }
 
 /* ---- heads ---- */
@@ -466,14 +472,7 @@ bool parser_heads(struct dialect_parser *p)
     }
     if (more == LOOK_MORE)
         return false;
-    if (p->fresh)
-        return parser_call_fail(p);
-    leave_section(p);
-    parser_part(p);
-    p->trailing = true;
-    p->at_start = false;
-    p->state = parser_content;
-    return true;
+    return section_broken_off(p);
 }
 
 /* Behind a call: what closes it. */

@@ -43,9 +43,7 @@ static int check_string(struct schema_ctx *c, struct part p, const struct json *
     uint32_t n = 0, min = 0, max = UINT32_MAX;
     for (size_t i = 0; i < s.len; i++)
         n += ((unsigned char)s.ptr[i] & 0xc0) != 0x80;
-    int r = schema_count(c, p, "minLength", &min);
-    if (r == 0)
-        r = schema_count(c, p, "maxLength", &max);
+    int r = schema_limits(c, p, "minLength", "maxLength", &min, &max);
     if (r < 0 || n < min || n > max)
         return r;
     const char *known = format.ptr ? format_pattern(format) : NULL;
@@ -88,9 +86,7 @@ static int check_array(struct schema_ctx *c, struct part p, const struct json *v
 {
     const struct json *prefix = js_get(p.schema, "prefixItems"), *items = js_get(p.schema, "items");
     uint32_t min = 0, max = UINT32_MAX;
-    int r = schema_count(c, p, "minItems", &min);
-    if (r == 0)
-        r = schema_count(c, p, "maxItems", &max);
+    int r = schema_limits(c, p, "minItems", "maxItems", &min, &max);
     if (r < 0 || js_len(v) < min || js_len(v) > max)
         return r;
     for (size_t i = 0; i < js_len(v); i++) {
@@ -110,9 +106,7 @@ static int check_object(struct schema_ctx *c, struct part p, const struct json *
     const struct json *required = js_get(p.schema, "required");
     const struct json *more = js_get(p.schema, "additionalProperties");
     uint32_t min = 0, max = UINT32_MAX;
-    int r = schema_count(c, p, "minProperties", &min);
-    if (r == 0)
-        r = schema_count(c, p, "maxProperties", &max);
+    int r = schema_limits(c, p, "minProperties", "maxProperties", &min, &max);
     if (r < 0 || js_len(v) < min || js_len(v) > max)
         return r;
     for (size_t i = 0; i < js_len(required); i++)

@@ -64,7 +64,7 @@ struct schema_ctx {
     struct counted_string *strings;
     size_t n_strings;
     uint32_t space, space_rest, integer, number; /* 1 + rule, 0 = not made yet */
-    uint32_t n_checks; /* schemas that values were held against */
+    uint32_t n_checks;                           /* schemas that values were held against */
     uint32_t budget;                             /* conjunctions that may still be written */
 };
 
@@ -85,8 +85,9 @@ void schema_close(struct schema_ctx *c, uint32_t from, uint32_t to, char bracket
 void schema_any_string(struct schema_ctx *c, uint32_t from, uint32_t to, uint32_t min,
                        uint32_t max);
 
-/* A count: absent leaves *ret. */
-int schema_count(struct schema_ctx *c, struct part p, const char *key, uint32_t *ret);
+/* The counts of two keywords, the least and the most; absent ones leave what they point to. */
+int schema_limits(struct schema_ctx *c, struct part p, const char *min_key, const char *max_key,
+                  uint32_t *min, uint32_t *max);
 int schema_type(struct schema_ctx *c, struct part p, unsigned *ret);
 int schema_pattern(struct schema_ctx *c, struct part p, struct str pattern, struct dfa **ret);
 

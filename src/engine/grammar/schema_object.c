@@ -53,9 +53,7 @@ static int array_limits(struct schema_ctx *c, const struct conj *conj, uint32_t 
     for (size_t k = 0; k < conj->n; k++) {
         struct part p = conj->parts[k];
         uint32_t lo = 0, hi = NFA_NO_LIMIT;
-        int r = schema_count(c, p, "minItems", &lo);
-        if (r == 0)
-            r = schema_count(c, p, "maxItems", &hi);
+        int r = schema_limits(c, p, "minItems", "maxItems", &lo, &hi);
         if (r < 0)
             return r;
         *min = MAX(*min, lo);
@@ -191,9 +189,7 @@ static int collect(struct schema_ctx *c, const struct conj *conj, struct object 
         said = said || more;
         o->patterns = o->patterns || js_len(patterns) > 0;
         uint32_t min = 0, max = NFA_NO_LIMIT;
-        int r = schema_count(c, p, "minProperties", &min);
-        if (r == 0)
-            r = schema_count(c, p, "maxProperties", &max);
+        int r = schema_limits(c, p, "minProperties", "maxProperties", &min, &max);
         if (r < 0)
             return r;
         o->min = MAX(o->min, min);

@@ -14,7 +14,7 @@ enum { VALUES_MAX = 5000, TEXT_MAX = 1 << 20, COUNT_MAX = 1 << 30, CODE_POINT_MA
 
 /* ---- keywords ---- */
 
-int schema_count(struct schema_ctx *c, struct part p, const char *key, uint32_t *ret)
+static int count(struct schema_ctx *c, struct part p, const char *key, uint32_t *ret)
 {
     const struct json *v = js_get(p.schema, key);
     if (!v)
@@ -24,6 +24,13 @@ int schema_count(struct schema_ctx *c, struct part p, const char *key, uint32_t 
         return schema_refuse(c, ERR_INVALID, p.path, key, "must be a whole number from 0");
     *ret = (uint32_t)MIN(n, COUNT_MAX);
     return 0;
+}
+
+int schema_limits(struct schema_ctx *c, struct part p, const char *min_key, const char *max_key,
+                  uint32_t *min, uint32_t *max)
+{
+    int r = count(c, p, min_key, min);
+    return r < 0 ? r : count(c, p, max_key, max);
 }
 
 static int type_named(struct schema_ctx *c, struct part p, const struct json *name, unsigned *types)
@@ -285,9 +292,7 @@ static int string_limits(struct schema_ctx *c, const struct conj *conj, struct s
     for (size_t i = 0; i < conj->n; i++) {
         struct part p = conj->parts[i];
         uint32_t min = 0, max = NFA_NO_LIMIT;
-        int r = schema_count(c, p, "minLength", &min);
-        if (r == 0)
-            r = schema_count(c, p, "maxLength", &max);
+        int r = schema_limits(c, p, "minLength", "maxLength", &min, &max);
         if (r < 0)
             return r;
         s->min = MAX(s->min, min);

@@ -202,7 +202,7 @@ static int word_encode(struct encoder *e, struct str word, struct buf *scratch)
     return 0;
 }
 
-void replace_invalid(struct str text, struct buf *out)
+static void replace_invalid(struct str text, struct buf *out)
 {
     for (size_t at = 0; at < text.len;) {
         uint32_t cp;
@@ -213,6 +213,15 @@ void replace_invalid(struct str text, struct buf *out)
             buf_append(out, STR("\xef\xbf\xbd"));
         at += n > 0 ? n : 1;
     }
+}
+
+int text_make_valid(struct str *text, struct buf *copy, struct error *err)
+{
+    if (utf8_valid(text->ptr, text->len))
+        return 0;
+    replace_invalid(*text, copy);
+    *text = buf_str(copy);
+    return buf_check(copy, "the text", err);
 }
 
 static int words_encode(struct encoder *e, struct str text, struct error *err)
@@ -259,13 +268,9 @@ static int spaced_encode(struct encoder *e, struct str text, struct error *err)
 int bpe_encode(struct encoder *e, struct str text, struct error *err)
 {
     CLEANUP_BUF struct buf valid = BUF_INIT(SIZE_MAX / 4);
-    if (!utf8_valid(text.ptr, text.len)) {
-        replace_invalid(text, &valid);
-        int r = buf_check(&valid, "the text", err);
-        if (r < 0)
-            return r;
-        text = buf_str(&valid);
-    }
+    int r = text_make_valid(&text, &valid, err);
+    if (r < 0)
+        return r;
     if (e->t->drop_spaces)
         return spaced_encode(e, text, err);
     if (!e->t->escape_spaces)

@@ -71,13 +71,9 @@ int plamo2_encode(struct encoder *e, struct str text, struct error *err)
 {
     const struct tokenizer *t = e->t;
     CLEANUP_BUF struct buf valid = BUF_INIT(SIZE_MAX / 4);
-    if (!utf8_valid(text.ptr, text.len)) {
-        replace_invalid(text, &valid);
-        int r = buf_check(&valid, "the text", err);
-        if (r < 0)
-            return r;
-        text = buf_str(&valid);
-    }
+    int r = text_make_valid(&text, &valid, err);
+    if (r < 0)
+        return r;
     if (str_starts_with(text, STR("\xef\xbb\xbf"))) /* a byte order mark */
         text = str_sub(text, 3, SIZE_MAX);
     CLEANUP_FREE struct plamo2_step *steps = alloc_array(text.len + 1, sizeof(*steps));

@@ -25,9 +25,9 @@ enum token_attr {
     IS_USER_DEFINED = 8,
     IS_UNUSED = 16,
     IS_BYTE = 32,
-    STRIPS_LEFT = 64,  /* swallows the white space to its left */
+    STRIPS_LEFT = 64,   /* swallows the white space to its left */
     STRIPS_RIGHT = 128, /* … to its right */
-    IS_EOG = 256,    /* ends the generation */
+    IS_EOG = 256,       /* ends the generation */
 };
 
 enum vocab_kind {
@@ -55,10 +55,10 @@ struct tokenizer {
     /* Numbers below n_tokens are token ids. BPE keeps further strings behind them: parts and
      * results of merges that are no tokens. */
     struct strtab strings;
-    uint16_t *attrs;   /* [n_tokens] enum token_attr */
-    float *scores;     /* [n_tokens] SPM, UGM, PLaMo 2; else NULL */
-    bool words_apart;  /* SPM: no token goes on behind a word, so words merge by themselves */
-    size_t max_len;    /* bytes of the longest token */
+    uint16_t *attrs;  /* [n_tokens] enum token_attr */
+    float *scores;    /* [n_tokens] SPM, UGM, PLaMo 2; else NULL */
+    bool words_apart; /* SPM: no token goes on behind a word, so words merge by themselves */
+    size_t max_len;   /* bytes of the longest token */
     struct special special;
 
     int32_t bos, eos, eot, eom, unk, sep; /* -1 = none */
@@ -130,8 +130,9 @@ int plamo2_init(struct tokenizer *t, struct error *err);
 /* Appends the bytes of a token of a RWKV vocabulary. */
 void rwkv_unescape(struct str text, struct buf *out);
 
-/* Appends text with U+FFFD for every byte that is no part of a UTF-8 character. */
-void replace_invalid(struct str text, struct buf *out);
+/* Gives *text as UTF-8: in place if it is valid, else a copy in the empty `copy` that has U+FFFD
+ * for every byte that is no part of a character. */
+int text_make_valid(struct str *text, struct buf *copy, struct error *err);
 
 /* A copy of text with each space escaped; the caller frees. NULL when out of memory. */
 char *escape_spaces(struct str text, bool space_prefix, size_t *ret_len);
