@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Dequantisation against the blocks of ../shared/conformance/logits/dequant.jsonl (or MR_SHARED):
- * every level must give the same f32 bits as the values there. Skipped where the set is not present. */
+ * every level must give the same f32 bits as the values there. Skipped where the set is not
+ * present. */
 #include "test.h"
 
 #include <math.h>
@@ -12,6 +13,7 @@
 #include "base/json.h"
 #include "engine/kernels/f16.h"
 #include "engine/kernels/kernels.h"
+#include "shared_set.h"
 
 /* The set prints nine significant digits, which name one f32. */
 static float value_at(const struct json *values, size_t i)
@@ -65,9 +67,7 @@ static void test_dequant__shared_set(void **state)
 {
     (void)state;
     struct error err = ERROR_INIT;
-    const char *shared = getenv("MR_SHARED");
-    CLEANUP_FREE char *path =
-        path_join(shared ? shared : SHARED_DIR, "conformance/logits/dequant.jsonl");
+    CLEANUP_FREE char *path = shared_path("conformance/logits/dequant.jsonl");
     if (!file_exists(path))
         skip();
     CLEANUP_BUF struct buf text = BUF_INIT((size_t)16 << 20);

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "engine/dialect/dialect.h"
+#include "shared_set.h"
 
 static void check(struct dialect d, const char *what, const char *calls, const char *reasoning)
 {
@@ -72,8 +73,7 @@ static void test_detect__published(void **state)
         {"poolside-Laguna-XS.2", "glm", "think"},
         {"phi-4", "generic", "none"},
     };
-    const char *shared = getenv("MR_SHARED");
-    char *dir = path_join(shared ? shared : SHARED_DIR, "conformance/templates");
+    char *dir = shared_path("conformance/templates");
     if (access(dir, F_OK) != 0) {
         print_message("%s is not there: published templates are not looked at\n", dir);
         free(dir);

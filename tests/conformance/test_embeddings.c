@@ -12,29 +12,12 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "engine/run/embedding.h"
+#include "logits_reference.h"
 
 enum { MAX_FILES = 256, ROWS_MAX = 64 };
 
 /* The reference engine reads GELU from a table of f16 values; everything else agrees to 1e-6. */
 static const double TOLERANCE = 0.01, TOLERANCE_COSINE = 1e-3;
-
-static char *reference_path(const char *name)
-{
-    const char *shared = getenv("MR_SHARED");
-    CLEANUP_FREE char *dir = path_join(shared ? shared : SHARED_DIR, "conformance/logits");
-    return path_join(dir, name);
-}
-
-static struct json *read_reference(const char *name)
-{
-    struct error err = ERROR_INIT;
-    CLEANUP_FREE char *path = reference_path(name);
-    CLEANUP_BUF struct buf text = BUF_INIT((size_t)64 << 20);
-    struct json *ref = NULL;
-    assert_ok(file_read(path, &text, &err));
-    assert_ok(js_parse(buf_str(&text), name, &ref, &err));
-    return ref;
-}
 
 static struct embedding *embed(struct lm *lm, enum pooling pooling, const struct prompt *texts,
                                size_t n)

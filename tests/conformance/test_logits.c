@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "engine/run/vocab_load.h"
+#include "logits_reference.h"
 #include "model_run.h"
 
 enum { MAX_FILES = 256 };
@@ -22,24 +23,6 @@ enum { MAX_FILES = 256 };
 static const double TOLERANCE = 1e-3;
 /* The reference engine reads GELU from a table of f16 values. */
 static const double TOLERANCE_GELU = 0.01;
-
-static char *reference_path(const char *name)
-{
-    const char *shared = getenv("MR_SHARED");
-    CLEANUP_FREE char *dir = path_join(shared ? shared : SHARED_DIR, "conformance/logits");
-    return path_join(dir, name);
-}
-
-static struct json *read_reference(const char *name)
-{
-    struct error err = ERROR_INIT;
-    CLEANUP_FREE char *path = reference_path(name);
-    CLEANUP_BUF struct buf text = BUF_INIT((size_t)64 << 20);
-    struct json *ref = NULL;
-    assert_ok(file_read(path, &text, &err));
-    assert_ok(js_parse(buf_str(&text), name, &ref, &err));
-    return ref;
-}
 
 struct subject {
     const char *name; /* of the reference file */

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "engine/grammar/grammar.h"
+#include "shared_set.h"
 
 static int n_checked, n_failed;
 
@@ -63,8 +64,7 @@ static void check_case(const struct json *c)
 static void check_file(const char *name)
 {
     struct error err = ERROR_INIT;
-    const char *shared = getenv("MR_SHARED");
-    CLEANUP_FREE char *dir = path_join(shared ? shared : SHARED_DIR, "conformance/schema");
+    CLEANUP_FREE char *dir = shared_path("conformance/schema");
     CLEANUP_FREE char *path = path_join(dir, name);
     CLEANUP_BUF struct buf text = BUF_INIT((size_t)16 << 20);
     if (file_read(path, &text, &err) < 0) {

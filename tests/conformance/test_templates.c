@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "engine/template/template.h"
+#include "shared_set.h"
 
 enum { FILE_MAX_BYTES = 16 << 20 };
 
@@ -22,8 +23,7 @@ struct tally {
 
 static char *templates_dir(void)
 {
-    const char *shared = getenv("MR_SHARED");
-    return path_join(shared ? shared : SHARED_DIR, "conformance/templates");
+    return shared_path("conformance/templates");
 }
 
 static void read_file(const char *path, struct buf *out)
@@ -62,8 +62,8 @@ static bool check_case(const struct template *t, const struct json *c, struct ti
     bool raised = false;
     CLEANUP_BUF struct buf text = BUF_INIT(FILE_MAX_BYTES);
     CLEANUP_BUF struct buf raised_text = BUF_INIT(FILE_MAX_BYTES);
-    struct template_options o = {.now = now, .ret_raised = &raised,
-                                 .ret_raised_text = &raised_text};
+    struct template_options o = {
+        .now = now, .ret_raised = &raised, .ret_raised_text = &raised_text};
     int r = template_render(t, js_get(c, "vars"), &o, &text, &err);
     const struct json *error = js_get(c, "error");
     struct str want = js_to_str(error ? error : js_get(c, "expected"));

@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "engine/run/vocab_load.h"
+#include "shared_set.h"
 
 enum { SHOWN_MAX = 5 }; /* failures printed per file */
 
@@ -244,9 +245,7 @@ static bool check_file(const char *path)
 static void test_tokenizers__shared_set(void **state)
 {
     (void)state;
-    const char *shared = getenv("MR_SHARED");
-    CLEANUP_FREE char *pattern =
-        path_join(shared ? shared : SHARED_DIR, "conformance/tokenizers/*.gguf");
+    CLEANUP_FREE char *pattern = shared_path("conformance/tokenizers/*.gguf");
     glob_t found = {0};
     if (glob(pattern, 0, NULL, &found) != 0)
         skip();

@@ -162,7 +162,7 @@ class CliTest(unittest.TestCase):
         self.home = tempfile.mkdtemp(prefix="docker-model-test.")
         self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
         self.env = {k: v for k, v in os.environ.items()
-                    if not k.startswith(("MODEL_RUNNER_", "DOCKER_", "HF_", "XDG_")) and k != "NO_COLOR"}
+                    if not k.startswith(("MODEL_RUNNER_", "DOCKER_", "HF_", "OLLAMA_", "XDG_")) and k != "NO_COLOR"}
         self.env.update(HOME=self.home, XDG_RUNTIME_DIR=os.path.join(self.home, "run"), LC_ALL="C.UTF-8",
                         TERM="xterm", TZ="UTC")
 

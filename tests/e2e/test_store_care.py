@@ -10,10 +10,9 @@ import shutil
 import struct
 import subprocess
 import tarfile
-import time
 import unittest
 
-from cli_support import CLI, RUNNER, CliTest, main
+from cli_support import CLI, RUNNER, RunnerTest, main
 
 GGUF_U32, GGUF_STRING = 4, 8
 
@@ -39,30 +38,7 @@ def gguf(path, seed=0, extra=()):
 
 
 @unittest.skipUnless(os.access(RUNNER, os.X_OK), "the runner is not built")
-class StoreCare(CliTest):
-    def setUp(self):
-        super().setUp()
-        os.makedirs(os.path.join(self.home, "run"), mode=0o700)
-        self.store = os.path.join(self.home, "models")
-        self.env["MODELS_PATH"] = self.store
-        self.env["HTTPS_PROXY"] = "http://127.0.0.1:1"  # nobody listens there
-        for name in ("HF_HOME", "HF_HUB_CACHE", "OLLAMA_MODELS", "XDG_CACHE_HOME"):
-            self.env.pop(name, None)
-        self.log = open(os.path.join(self.home, "runner.log"), "w+")
-        self.addCleanup(self.log.close)
-        self.runner = subprocess.Popen([RUNNER, "serve"], env=self.env, stdout=self.log, stderr=self.log)
-        self.addCleanup(self.stop)
-        for _ in range(600):
-            if self.cli("status").returncode == 0:
-                return
-            time.sleep(0.1)
-        self.fail("the runner did not start")
-
-    def stop(self):
-        if self.runner.poll() is None:
-            self.runner.terminate()
-            self.runner.wait(60)
-
+class StoreCare(RunnerTest):
     def path(self, *parts):
         return os.path.join(self.home, *parts)
 

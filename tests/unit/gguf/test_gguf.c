@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "gguf/gguf.h"
+#include "temp_dir.h"
 
 /* ---- putting files together ---- */
 
@@ -567,20 +568,6 @@ static void test_gguf__bad_tensor_lists(void **state)
 }
 
 /* ---- parts ---- */
-
-static char dir[] = "/tmp/mr-test-gguf-XXXXXX";
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    return dir_remove_tree(dir, NULL);
-}
 
 struct part {
     uint32_t no, count;

@@ -14,20 +14,7 @@
 #include "engine/model/model.h"
 #include "engine/model/weights.h"
 #include "gguf/gguf_writer.h"
-
-static char dir[] = "/tmp/mr-test-descriptor-XXXXXX";
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    return dir_remove_tree(dir, NULL);
-}
+#include "temp_dir.h"
 
 /* ---- a file from a list of keys and a list of tensors ---- */
 

@@ -13,21 +13,8 @@
 #include "engine/kernels/types.h"
 #include "model_run.h"
 #include "ref_forward.h"
+#include "temp_dir.h"
 #include "tiny_model.h"
-
-static char dir[] = "/tmp/mr-test-model-XXXXXX";
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    return dir_remove_tree(dir, NULL);
-}
 
 static char *write_model(const struct tiny_model *t, const char *name)
 {
@@ -301,8 +288,8 @@ static void test_model__same_among_others(void **state)
     for (int i = 0; i < 2; i++) {
         struct model_run run;
         assert_ok(model_run_open(&run, m, 64, KV_F32, &err));
-        assert_ok(model_run_feed(&run, i == 0 ? ids : other, i == 0 ? N_IDS : 9, false, alone[i],
-                                 &err));
+        assert_ok(
+            model_run_feed(&run, i == 0 ? ids : other, i == 0 ? N_IDS : 9, false, alone[i], &err));
         model_run_close(&run);
     }
     struct kv *kv = NULL;
@@ -319,8 +306,12 @@ static void test_model__same_among_others(void **state)
         {.first = N_IDS - 20, .n = 9, .n_past = 0, .pages = pages_b},
     };
     const int32_t rows[] = {N_IDS - 20 + 8, N_IDS - 20 - 1}; /* the second one's first */
-    batch = (struct batch){.n_tokens = ARRAY_LEN(mixed), .ids = mixed, .n_seqs = 2, .seqs = seqs,
-                           .n_out = 2, .out_rows = rows};
+    batch = (struct batch){.n_tokens = ARRAY_LEN(mixed),
+                           .ids = mixed,
+                           .n_seqs = 2,
+                           .seqs = seqs,
+                           .n_out = 2,
+                           .out_rows = rows};
     assert_ok(model_eval(m, kv, &batch, &together[0][0], NULL, &err));
     assert_memory_equal(together[0], alone[1], sizeof(alone[1]));
     assert_memory_equal(together[1], alone[0], sizeof(alone[0]));

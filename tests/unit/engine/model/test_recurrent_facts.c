@@ -14,21 +14,8 @@
 #include "engine/model/model.h"
 #include "engine/model/recurrent.h"
 #include "engine/model/weights.h"
+#include "temp_dir.h"
 #include "tiny_model.h"
-
-static char dir[] = "/tmp/mr-test-recurrent-XXXXXX";
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    return dir_remove_tree(dir, NULL);
-}
 
 static struct tiny_model small(const char *arch)
 {

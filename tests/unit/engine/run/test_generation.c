@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "engine/kernels/types.h"
 #include "engine/run/batcher.h"
+#include "shared_set.h"
 #include "test.h"
 #include "tiny_model.h"
 
@@ -235,11 +236,8 @@ static void test_generation__recurrent_layers(void **state)
 static void test_generation__stories(void **state)
 {
     (void)state;
-    const char *shared = getenv("MR_SHARED");
-    CLEANUP_FREE char *model =
-        path_join(shared ? shared : SHARED_DIR, "conformance/logits/stories260K.gguf");
-    CLEANUP_FREE char *greedy =
-        path_join(shared ? shared : SHARED_DIR, "conformance/logits/stories260K.greedy64.json");
+    CLEANUP_FREE char *model = shared_path("conformance/logits/stories260K.gguf");
+    CLEANUP_FREE char *greedy = shared_path("conformance/logits/stories260K.greedy64.json");
     if (!file_exists(model) || !file_exists(greedy))
         skip();
     struct error err = ERROR_INIT;
