@@ -206,16 +206,14 @@ void schema_any_string(struct schema_ctx *c, uint32_t from, uint32_t to, uint32_
 /* min to max characters, to be intersected with. */
 static int length_dfa(uint32_t min, uint32_t max, struct dfa **ret, struct error *err)
 {
+    uint32_t n = max == NFA_NO_LIMIT ? min : max;
+    if (n > 2000)
+        return error_set(err, ERR_UNSUPPORTED,
+                         "a length of %u together with a pattern or format is too large", n);
     struct nfa a = {0};
     struct charset any = {0};
     uint32_t at = nfa_node(&a), start = at, end = nfa_node(&a);
     charset_add(&any, 0, CODE_POINT_MAX);
-    uint32_t n = max == NFA_NO_LIMIT ? min : max;
-    if (n > 2000) {
-        charset_release(&any);
-        return error_set(err, ERR_UNSUPPORTED,
-                         "a length of %u together with a pattern or format is too large", n);
-    }
     for (uint32_t i = 0; i < n; i++) {
         uint32_t next = nfa_node(&a);
         if (i >= min)
