@@ -647,16 +647,16 @@ class Credentials(FaultTest):
     def test_token_that_ends_in_the_middle(self):
         t = self.token_service("127.0.0.1")
         r = self.challenging(t.url + "/token", artifact=LARGE)
-        served = [0]
         guard = r.on_request
 
         def hook(q):
-            if q.data and q.command == "GET" and len(q.data) > MIB:
-                served[0] += 1
-                if served[0] == 3:  # all that was given out is worth nothing now
-                    r.token = "second-token"
-                    t.answer = {"token": "second-token"}
-            return guard(q)
+            if guard(q):
+                return True
+            if r.token == "good-token" and q.data and q.command == "GET" and len(q.data) > MIB:
+                r.token = "second-token"  # all that was given out is worth nothing now
+                t.answer = {"token": "second-token"}
+                return q.blob(limit=MIB)  # so that the rest must be asked for, however few requests that takes
+            return False
         r.on_request = hook
         self.artifact = LARGE
         self.completes(self.pull(r))
