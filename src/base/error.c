@@ -143,6 +143,13 @@ int error_wrap(struct error *err, const char *fmt, ...)
     return -(int)err->code;
 }
 
+int error_recode(struct error *err, enum errc code)
+{
+    if (err)
+        err->code = code;
+    return -(int)code;
+}
+
 int error_copy(struct error *err, const struct error *from)
 {
     if (!from)

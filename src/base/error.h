@@ -54,7 +54,10 @@ struct error {
     char msg[ERROR_MSG_MAX];
 };
 
-#define ERROR_INIT { .code = ERR_NONE, .msg = "" }
+#define ERROR_INIT                  \
+    {                               \
+        .code = ERR_NONE, .msg = "" \
+    }
 
 /* Fills *err and returns -code. */
 int error_set(struct error *err, enum errc code, const char *fmt, ...) ATTR_PRINTF(3, 4);
@@ -65,6 +68,9 @@ int error_errno(struct error *err, int errnum, const char *fmt, ...) ATTR_PRINTF
 
 /* Puts "context: " in front of the message; returns -err->code. */
 int error_wrap(struct error *err, const char *fmt, ...) ATTR_PRINTF(2, 3);
+
+/* Another kind for the same sentence; returns -code. */
+int error_recode(struct error *err, enum errc code);
 
 /* Copies *from into *err (either may be NULL) and returns -from->code. */
 int error_copy(struct error *err, const struct error *from);

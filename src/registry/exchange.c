@@ -132,8 +132,9 @@ void call_explain(const struct guard *g, const struct http_result *res, int r, s
     if (g->refused.code != ERR_NONE && r == -(int)g->refused.code)
         error_copy(err, &g->refused);
     else if (res->fault == HTTP_FAULT_CERTIFICATE && err)
-        error_wrap(err, "the certificate of %s is not trusted; if it should be, put its authority's "
-                        "certificate into /etc/docker/certs.d/%s/ca.crt",
+        error_wrap(err,
+                   "the certificate of %s is not trusted; if it should be, put its authority's "
+                   "certificate into /etc/docker/certs.d/%s/ca.crt",
                    g->target.host, g->target.origin + strlen("https://"));
     else if (res->fault == HTTP_FAULT_TLS && err)
         error_wrap(err, "TLS with %s failed; if it speaks plain HTTP, name it in INSECURE_REGISTRY",
@@ -150,12 +151,10 @@ int redirect_target(const struct endpoint *ep, const struct url *from, const cha
     int r = url_parse(location, from, &to, err);
     if (r < 0) {
         error_wrap(err, "%.*s redirects to", STR_ARG(url_shown(from)));
-        err->code = ERR_UNAVAILABLE;
-        return -ERR_UNAVAILABLE;
+        return error_recode(err, ERR_UNAVAILABLE);
     }
     if (!to.tls && (from->tls || ep->base.tls))
-        return error_set(err, ERR_DENIED,
-                         "%.*s redirects from https to plain http (%s); refused",
+        return error_set(err, ERR_DENIED, "%.*s redirects from https to plain http (%s); refused",
                          STR_ARG(url_shown(from)), to.host);
     *ret = to;
     to = (struct url){0};
@@ -203,8 +202,8 @@ struct exchange {
     struct challenge challenge;
     char *location, *link_next, *digest, *range;
     int64_t retry_after_s;
-    bool body_taken;   /* of req->read_body */
-    bool final;        /* no token to be had, or a redirect that leads nowhere */
+    bool body_taken; /* of req->read_body */
+    bool final;      /* no token to be had, or a redirect that leads nowhere */
     enum http_fault fault;
 };
 
@@ -451,8 +450,8 @@ int endpoint_request(struct registry_repo *repo, struct endpoint *ep,
         } else if (r < 0) {
             registry__scheme_forget(repo->r, ep->host);
         }
-        bool again = req->idempotent && passing && tries < max_tries &&
-                     (!req->read_body || req->rewind);
+        bool again =
+            req->idempotent && passing && tries < max_tries && (!req->read_body || req->rewind);
         if (!again) {
             if (r < 0) {
                 registry_response_release(&res);
@@ -517,8 +516,7 @@ int registry_error(const struct registry_repo *repo, const struct registry_respo
         return error_set(err, ERR_DENIED,
                          "UNAUTHORIZED - Authentication required for this model, or it does not "
                          "exist (%s, %s: %d %s); log in with 'docker login %s'",
-                         doing, host, res->status, said,
-                         registry__host_is_hub(host) ? "" : host);
+                         doing, host, res->status, said, registry__host_is_hub(host) ? "" : host);
     case 404:
         if (strcmp(code, "NAME_UNKNOWN") == 0)
             return error_set(err, ERR_NOT_FOUND, "NAME_UNKNOWN - Repository not found (%s at %s)",
@@ -529,8 +527,8 @@ int registry_error(const struct registry_repo *repo, const struct registry_respo
                          host);
     case 429:
         return error_set(err, ERR_BUSY,
-                         "TOOMANYREQUESTS - %s at %s: %s; wait, or log in for a higher limit", doing,
-                         host, said);
+                         "TOOMANYREQUESTS - %s at %s: %s; wait, or log in for a higher limit",
+                         doing, host, said);
     default:
         break;
     }

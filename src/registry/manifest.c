@@ -10,9 +10,9 @@
 #include "oci/manifest.h"
 #include "registry/internal.h"
 
-#define ACCEPT_MANIFESTS                                                                     \
-    "Accept: " OCI_TYPE_MANIFEST ", " OCI_TYPE_DOCKER_MANIFEST ", " OCI_TYPE_INDEX ", "      \
-    OCI_TYPE_DOCKER_LIST
+#define ACCEPT_MANIFESTS                                                           \
+    "Accept: " OCI_TYPE_MANIFEST ", " OCI_TYPE_DOCKER_MANIFEST ", " OCI_TYPE_INDEX \
+    ", " OCI_TYPE_DOCKER_LIST
 
 void registry_manifest_release(struct registry_manifest *m)
 {
@@ -38,8 +38,8 @@ static int check_which(const char *which, struct error *err)
     return 0;
 }
 
-/* Asks the endpoints in their order, the one that answered before first. `accept` looks at an answer:
- * 0 = good; an error = the next one is asked, the last one's error counts. */
+/* Asks the endpoints in their order, the one that answered before first. `accept` looks at an
+ * answer: 0 = good; an error = the next one is asked, the last one's error counts. */
 typedef int (*accept_fn)(struct registry_repo *repo, const struct registry_response *res, void *ctx,
                          struct error *err);
 
@@ -69,13 +69,13 @@ struct wanted {
 static int manifest_error(struct registry_repo *repo, const struct registry_response *res,
                           const char *which, struct error *err)
 {
-    CLEANUP_FREE char *doing = xasprintf("manifest of %s%c%s", repo->name,
-                                         is_digest(which) ? '@' : ':', which);
+    CLEANUP_FREE char *doing =
+        xasprintf("manifest of %s%c%s", repo->name, is_digest(which) ? '@' : ':', which);
     return registry_error(repo, res, doing, err);
 }
 
-static int accept_manifest(struct registry_repo *repo, const struct registry_response *res, void *ctx,
-                           struct error *err)
+static int accept_manifest(struct registry_repo *repo, const struct registry_response *res,
+                           void *ctx, struct error *err)
 {
     struct wanted *w = ctx;
     if (res->status != 200)
@@ -167,7 +167,8 @@ static int choose_entry(const struct json *index, struct oci_digest *ret, struct
         return error_set(err, ERR_UNSUPPORTED, "the index has no manifest that could be a model");
     return error_set(err, ERR_UNSUPPORTED,
                      "an index of %zu manifests (%s) instead of one model; pull one of them by its "
-                     "digest", n, buf_cstr(&shown));
+                     "digest",
+                     n, buf_cstr(&shown));
 }
 
 static bool is_index(const struct registry_manifest *m, const struct json *v)
@@ -191,10 +192,8 @@ int registry_resolve(struct registry_repo *repo, const char *which, struct http_
     CLEANUP_JSON struct json *v = NULL;
     struct oci_digest entry;
     r = js_parse(buf_str(&m.bytes), "the manifest", &v, err);
-    if (r < 0 && err)
-        err->code = ERR_CORRUPT;
     if (r < 0)
-        r = -ERR_CORRUPT;
+        r = error_recode(err, ERR_CORRUPT);
     if (r == 0 && is_index(&m, v)) {
         r = choose_entry(v, &entry, err);
         if (r == 0)
@@ -264,8 +263,9 @@ static int accept_blob(struct registry_repo *repo, const struct registry_respons
     if (res->body.len != w->size || !oci_digest_eq(&is, w->digest))
         return error_set(err, ERR_CORRUPT,
                          "blob digest mismatch for \"%s\": expected %s (%llu bytes), got %s (%zu "
-                         "bytes)", w->digest->text, w->digest->text, (unsigned long long)w->size,
-                         is.text, res->body.len);
+                         "bytes)",
+                         w->digest->text, w->digest->text, (unsigned long long)w->size, is.text,
+                         res->body.len);
     buf_append(w->out, buf_str(&res->body));
     return buf_check(w->out, "the blob", err);
 }
@@ -279,8 +279,7 @@ int registry_fetch_small(struct registry_repo *repo, const struct oci_digest *di
     if (strcmp(oci_digest_algorithm(digest), "sha256") != 0)
         return error_set(err, ERR_UNSUPPORTED, "'%s': only sha256 is supported", digest->text);
     CLEANUP_FREE char *path = xasprintf("/v2/%s/blobs/%s", repo->name, digest->text);
-    struct registry_request req = {
-        .path = path, .max_body = (size_t)size + 1, .idempotent = true};
+    struct registry_request req = {.path = path, .max_body = (size_t)size + 1, .idempotent = true};
     struct wanted_blob w = {.digest = digest, .size = size, .out = out};
     int r = ask(repo, &req, accept_blob, &w, cancel, err);
     if (r == -ERR_TOO_LARGE)

@@ -77,9 +77,11 @@ static int add_picture(struct media *m, const struct vision *v, struct str base6
     if (r == 0)
         r = vision_read(v, buf_str(&bytes), &p, err);
     if (r == -ERR_UNSUPPORTED)
-        err->code = ERR_INVALID; /* it is the request that should change */
-    if (r < 0)
-        return error_wrap(err, "messages[%zu].content[%zu]", at.message, at.part);
+        r = error_recode(err, ERR_INVALID); /* it is the request that should change */
+    if (r < 0) {
+        error_wrap(err, "messages[%zu].content[%zu]", at.message, at.part);
+        return r;
+    }
     m->pictures = xrealloc(m->pictures, m->n_pictures + 1, sizeof(*m->pictures));
     m->pictures[m->n_pictures++] = p;
     return 0;

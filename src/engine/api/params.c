@@ -232,9 +232,11 @@ static int refuse_unsupported(const struct json *body, struct error *err)
 /* Whatever is wrong with a schema or grammar, the request is. */
 static int bad_grammar(int r, const char *field, struct error *err)
 {
-    if (r < 0 && err->code != ERR_NOMEM && err->code != ERR_INTERNAL)
-        err->code = ERR_INVALID;
-    return r < 0 ? error_wrap(err, "'%s'", field) : 0;
+    if (r < 0 && r != -ERR_NOMEM && r != -ERR_INTERNAL)
+        r = error_recode(err, ERR_INVALID);
+    if (r < 0)
+        error_wrap(err, "'%s'", field);
+    return r;
 }
 
 static int parse_schema(const struct json *schema, const char *field, struct params *p,

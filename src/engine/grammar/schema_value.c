@@ -346,10 +346,6 @@ int schema_write_string(struct schema_ctx *c, const struct conj *conj, uint32_t 
         return r;
     struct charset one = {0};
     uint32_t min, max;
-    if (s.n_patterns == 0) {
-        schema_any_string(c, from, to, s.min, s.max);
-        return 0;
-    }
     if (s.n_patterns == 1 && regex_is_repetition(s.pattern, &one, &min, &max)) {
         min = MAX(min, s.min);
         max = MIN(max, s.max);
@@ -360,6 +356,11 @@ int schema_write_string(struct schema_ctx *c, const struct conj *conj, uint32_t 
     }
     CLEANUP(cleanup_dfa) struct dfa *set = NULL;
     r = string_set(c, conj, &set);
+    if (r == 0 &&
+        !set) { /* nothing excludes a string, not even a "not", which may speak of others */
+        schema_any_string(c, from, to, s.min, s.max);
+        return 0;
+    }
     if (r == 0 && (s.min > 0 || s.max != NFA_NO_LIMIT)) {
         struct dfa *d;
         r = length_dfa(s.min, s.max, &d, c->err);

@@ -53,11 +53,23 @@ static void test_error__mapping(void **state)
     }
 }
 
+static void test_error__recode(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    error_set(&err, ERR_INVALID, "a manifest without layers");
+    assert_int_equal(error_recode(&err, ERR_CORRUPT), -ERR_CORRUPT);
+    assert_int_equal(err.code, ERR_CORRUPT);
+    assert_string_equal(err.msg, "a manifest without layers");
+    assert_int_equal(error_recode(NULL, ERR_CORRUPT), -ERR_CORRUPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_error__set_and_wrap),
         cmocka_unit_test(test_error__long_text_is_cut),
+        cmocka_unit_test(test_error__recode),
         cmocka_unit_test(test_error__mapping),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,6 +57,10 @@ static void test_schema__values(void **state)
         {"{\"type\":\"string\",\"format\":\"uri\"}", "\"https://a.b/c?d=e#f\"", 2},
         {"{\"type\":\"string\",\"format\":\"email\"}", "\"a.b@c.de\"", 2},
         {"{\"type\":\"string\",\"not\":{\"enum\":[\"a\"]}}", "\"a\"", 0},
+        {"{\"type\":[\"string\",\"null\"],\"not\":{\"type\":\"null\"}}", "\"a\"", 2},
+        {"{\"type\":[\"string\",\"null\"],\"not\":{\"type\":\"null\"}}", "null", 0},
+        {"{\"not\":{\"type\":\"null\"},\"type\":\"string\",\"minLength\":2}", "\"ab\"", 2},
+        {"{\"not\":{\"type\":\"null\"},\"type\":\"string\",\"minLength\":2}", "\"a\"", 0},
         {"{\"type\":\"array\",\"prefixItems\":[{\"const\":1}],\"items\":{\"const\":2},"
          "\"maxItems\":3}",
          "[1,2,2]", 2},
