@@ -314,7 +314,9 @@ int program_build(struct nfa *a, uint32_t root, struct program *ret, struct erro
         ret->n_states = i + 1;
     }
     if (b.s.full)
-        r = error_set(err, ERR_TOO_LARGE, "the grammar is too large: more than %d states",
+        r = error_set(err, ERR_TOO_LARGE,
+                      "the grammar is too large: more than %d states, or states that are in too many "
+                      "places of it at once: use smaller counts and less ambiguous rules",
                       SUBSET_STATES_MAX);
     else if (b.mixed)
         r = error_set(err, ERR_INTERNAL, "the grammar counts in two ways at once");

@@ -6,7 +6,8 @@
 
 #include "engine/grammar/nfa.h"
 
-enum { SUBSET_STATES_MAX = 1 << 16, SUBSET_ITEMS_MAX = 1 << 24, SUBSET_NONE = 0 };
+/* Together the limits bound the work: a fraction of a second for the worst of grammars. */
+enum { SUBSET_STATES_MAX = 1 << 16, SUBSET_ITEMS_MAX = 1 << 22, SUBSET_NONE = 0 };
 
 struct subset {
     const struct nfa *nfa;
