@@ -2,9 +2,9 @@
 """Real client SDKs against the daemon over TCP: OpenAI's for JavaScript, from npm, run by node."""
 import os
 import re
-import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -12,23 +12,15 @@ import unittest
 ROOT = os.environ.get("MR_ROOT") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("MR_BUILD") or os.path.join(ROOT, "build")
 SDK = os.path.join(ROOT, "tests", "e2e", "sdk")
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+import npm  # noqa: E402
 
 
-@unittest.skipUnless(shutil.which("node") and shutil.which("npm"), "node and npm are not installed")
 class Sdk(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.node = os.path.join(BUILD, "sdk")
-        os.makedirs(cls.node, exist_ok=True)
-        for name in os.listdir(SDK):
-            shutil.copy(os.path.join(SDK, name), cls.node)
-        done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=cls.node,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240)
-        unreachable = re.search(r"EAI_AGAIN|ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ERR_SOCKET_TIMEOUT|"
-                                r"ENETUNREACH|network", done.stdout)
-        if done.returncode != 0 and unreachable:
-            raise unittest.SkipTest(f"the npm registry cannot be reached: {unreachable[0]}")
-        assert done.returncode == 0, done.stdout
+        npm.install(SDK, cls.node)
         cls.dir = tempfile.TemporaryDirectory()
         cli = os.path.join(BUILD, "docker-model")
         for _ in range(5):  # somebody else may take the port in between

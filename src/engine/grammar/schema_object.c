@@ -163,7 +163,7 @@ static void add_property(struct object *o, struct str name, bool required)
  * mode and llama.cpp do. It is never wrong, the texts are only fewer. */
 static int collect(struct schema_ctx *c, const struct conj *conj, struct object *o)
 {
-    bool named = false, said = false;
+    bool named = false, said = false, closed = false;
     for (size_t k = 0; k < conj->n; k++) {
         struct part p = conj->parts[k];
         const struct json *props = js_get(p.schema, "properties");
@@ -187,6 +187,7 @@ static int collect(struct schema_ctx *c, const struct conj *conj, struct object 
                                  "is supported with up to 16 patterns and 200 names");
         named = named || js_len(props) > 0 || js_len(patterns) > 0;
         said = said || more;
+        closed = closed || (js_is(more, JS_BOOL) && !js_to_bool(more, true));
         o->patterns = o->patterns || js_len(patterns) > 0;
         uint32_t min = 0, max = NFA_NO_LIMIT;
         int r = schema_limits(c, p, "minProperties", "maxProperties", &min, &max);
@@ -207,7 +208,7 @@ static int collect(struct schema_ctx *c, const struct conj *conj, struct object 
             add_property(o, js_to_str(js_at(required, i)), true);
         }
     }
-    o->open = said || !named;
+    o->open = !closed && (said || !named);
     return 0;
 }
 

@@ -80,6 +80,9 @@ static void test_schema__values(void **state)
         {"{\"type\":\"object\",\"patternProperties\":{\"^x\":{\"const\":1}},"
          "\"additionalProperties\":false}",
          "{\"y", 0},
+        {"{\"type\":\"object\",\"properties\":{\"a\":{},\"b\":{}},\"minProperties\":2,"
+         "\"additionalProperties\":false}",
+         "{\"a\":1,\"b\":[]}", 2},
         {"{\"type\":\"object\",\"properties\":{\"a\":{},\"b\":{}},\"minProperties\":1,"
          "\"maxProperties\":1}",
          "{}", 0},
