@@ -43,6 +43,8 @@ if [ -d "$shared" ] && [ -x "$build/bench/bench_tokenizer" ]; then
     "$(dirname "$0")/tokenizers.py" "$build" "$shared"/ggml-vocab-llama-bpe.gguf \
         "$shared"/ggml-vocab-qwen2.gguf "$shared"/ggml-vocab-llama-spm.gguf "$shared"/ggml-vocab-bert-bge.gguf \
         ${NODE_LLAMA_CPP:+--peer "$NODE_LLAMA_CPP"}
+    echo "== grammars: masks over 128,256 tokens"
+    "$build/bench/bench_grammar" "$shared/ggml-vocab-llama-bpe.gguf"
 else
     echo "(the vocabularies of ../shared are not here)"
 fi

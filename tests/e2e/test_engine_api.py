@@ -10,8 +10,9 @@ import tempfile
 import threading
 import unittest
 
-from engine_process import EngineProcess, UnixConnection, make_model
+from engine_process import ROOT, EngineProcess, UnixConnection, make_model
 
+SHARED = os.environ.get("MR_SHARED") or os.path.join(ROOT, "..", "shared")
 PROMPT = "Once upon a time there was a very small model"
 GREEDY = {"temperature": 0, "ignore_eos": True}
 
@@ -308,6 +309,29 @@ class EngineApi(unittest.TestCase):
             self.assertTrue(answer["error"]["message"])
         self.assertEqual(self.engine.get("/health")[0], 200)
 
+    def test_structured_output_in_streams(self):
+        schema = {"type": "object", "additionalProperties": False, "required": ["a", "b"],
+                  "properties": {"a": {"type": "string", "maxLength": 12},
+                                 "b": {"type": "array", "items": {"enum": ["x", "yy"]}, "maxItems": 6}}}
+        ended = 0
+        for seed in range(6):
+            body = {"messages": [{"role": "user", "content": "x"}], "seed": seed, "max_tokens": 200,
+                    "temperature": 1.5, "response_format": {"type": "json_schema", "json_schema": {"schema": schema}}}
+            text, why = self.joined("/v1/chat/completions", body)
+            if why == "stop":
+                ended += 1
+                self.assertEqual(set(json.loads(text)), {"a", "b"}, text)
+            # the same with a stop string: the same text up to there
+            cut, cut_why = self.joined("/v1/chat/completions", dict(body, stop=["yy", "]"]))
+            self.assertEqual(cut, min(text.split("yy")[0], text.split("]")[0], key=len))
+            self.assertEqual(cut_why, why if cut == text else "stop")
+        self.assertGreater(ended, 0)
+
+    def joined(self, path, body):
+        """The text of a streamed answer, and why it ended."""
+        choices = [chunk["choices"][0] for chunk in self.engine.stream(path, body)]
+        return "".join(c["delta"].get("content") or "" for c in choices), choices[-1]["finish_reason"]
+
     def test_structured_output(self):
         """The model's weights are random: only the grammar makes an answer of it."""
         schema = {"type": "object", "additionalProperties": False, "required": ["n", "tags", "b"],
@@ -381,6 +405,42 @@ class EngineApi(unittest.TestCase):
         finally:
             connection.close()
         self.assertEqual(self.engine.get("/health")[0], 200)
+
+
+class SentencePiece(unittest.TestCase):
+    """Structured output where tokens have spaces in front and bytes of their own."""
+
+    @classmethod
+    def setUpClass(cls):
+        model = os.path.join(SHARED, "conformance", "logits", "stories260K.gguf")
+        if not os.path.exists(model):
+            raise unittest.SkipTest(f"{model} is not present")
+        cls.engine = EngineProcess(model)
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.engine.stop()
+        assert code == 0, code
+
+    def test_structured_output(self):
+        schema = {"type": "object", "additionalProperties": False, "required": ["a", "ü"],
+                  "properties": {"a": {"type": "string", "maxLength": 20}, "ü": {"enum": ["日本", " x", "no\n"]}}}
+        ended = 0
+        for seed in range(6):
+            status, answer = self.engine.post("/v1/completions", {
+                "prompt": "Once upon", "seed": seed, "max_tokens": 150, "temperature": 1.2, "json_schema": schema})
+            self.assertEqual(status, 200, answer)
+            choice = answer["choices"][0]
+            if choice["finish_reason"] == "stop":
+                value = json.loads(choice["text"])
+                self.assertEqual(set(value), {"a", "ü"})
+                self.assertIn(value["ü"], ["日本", " x", "no\n"])
+                ended += 1
+            status, answer = self.engine.post("/v1/completions", {
+                "prompt": "Once", "seed": seed, "max_tokens": 30, "grammar": 'root ::= " "? "the" " cat" "s"{0,2} "é!"'})
+            self.assertEqual(status, 200, answer)
+            self.assertRegex(answer["choices"][0]["text"], r"^ ?the cats{0,2}é!$")
+        self.assertGreater(ended, 0)
 
 
 if __name__ == "__main__":
