@@ -3,19 +3,15 @@
  * One request and its answer between two threads; exchange.h draws the picture. */
 #include "http/exchange.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/log.h"
 
-/* A stream's answer that the client has not taken yet; a writer waits when it is full. */
-enum { OUT_CAP = 64 * 1024, BLOCK_SIZE = 32 * 1024 };
+/* A body that the handler has not read yet, a stream's answer that the client has not taken yet:
+ * whoever fills them waits when they are full. */
+enum { IN_CAP = 64 * 1024, OUT_CAP = 64 * 1024, BLOCK_SIZE = 32 * 1024 };
 
 struct http_request *exchange_ref(struct http_request *r)
 {
@@ -41,6 +37,7 @@ void exchange_unref(struct http_request *r)
     free(r->path);
     free(r->raw_path);
     free(r->query_string);
+    free(r->in);
     free(r->out);
     pthread_cond_destroy(&r->changed);
     pthread_mutex_destroy(&r->lock);
@@ -51,57 +48,55 @@ void exchange_unref(struct http_request *r)
 
 static void wake_connection(struct http_request *r)
 {
-    if (!r->conn_waits || r->wake_fd < 0)
+    if (!r->suspended)
         return;
-    r->conn_waits = false;
-    eventfd_write(r->wake_fd, 1);
+    r->suspended = false;
+    MHD_resume_connection(r->mhd);
 }
 
-/* The connection thread waits for the handler to do something, or for the client to leave, which
- * cancels the exchange. */
-static void wait_for_handler(struct http_request *r)
+static enum exchange_state suspend(struct http_request *r)
 {
-    struct pollfd fds[2] = {{.fd = r->wake_fd, .events = POLLIN},
-                            {.fd = r->fd, .events = POLLRDHUP}};
-    r->conn_waits = true;
-    pthread_mutex_unlock(&r->lock);
-    int n = poll(fds, ARRAY_LEN(fds), -1);
-    bool gone = n > 0 && fds[1].revents != 0;
-    if (n > 0 && fds[0].revents) {
-        eventfd_t count;
-        eventfd_read(fds[0].fd, &count);
-    }
-    if (gone)
-        exchange_cancel(r);
-    pthread_mutex_lock(&r->lock);
-    r->conn_waits = false;
+    connection_set_timeout(r->connection, NO_TIMEOUT);
+    r->suspended = true;
+    MHD_suspend_connection(r->mhd);
+    return EXCHANGE_WAITS;
 }
 
 /* ---- the connection's side ---- */
 
-bool exchange_await_interest(struct http_request *r)
+enum exchange_state exchange_await_interest(struct http_request *r)
 {
     pthread_mutex_lock(&r->lock);
-    while (!r->body_wanted && !r->answered && !r->canceled)
-        wait_for_handler(r);
-    bool ok = !r->canceled;
+    enum exchange_state state = r->canceled                     ? EXCHANGE_CANCELED
+                                : r->body_wanted || r->answered ? EXCHANGE_READY
+                                                                : suspend(r);
     pthread_mutex_unlock(&r->lock);
-    return ok;
+    return state;
 }
 
-bool exchange_feed(struct http_request *r, const char *p, size_t n)
+enum exchange_state exchange_feed(struct http_request *r, const char *p, size_t *n)
 {
+    enum exchange_state state = EXCHANGE_READY;
     pthread_mutex_lock(&r->lock);
-    r->chunk = p;
-    r->chunk_len = n;
-    pthread_cond_broadcast(&r->changed);
-    while (r->chunk_len > 0 && !r->answered && !r->canceled)
-        wait_for_handler(r);
-    r->chunk = NULL;
-    r->chunk_len = 0;
-    bool ok = !r->canceled;
+    if (r->canceled) {
+        state = EXCHANGE_CANCELED;
+    } else if (r->answered) {
+        *n = 0;
+    } else {
+        if (!r->in)
+            r->in = xmalloc(IN_CAP);
+        if (r->in_len == 0)
+            r->in_at = 0;
+        size_t end = r->in_at + r->in_len, take = MIN(*n, IN_CAP - end);
+        memcpy(r->in + end, p, take);
+        r->in_len += take;
+        *n -= take;
+        pthread_cond_broadcast(&r->changed);
+        if (*n > 0)
+            state = suspend(r);
+    }
     pthread_mutex_unlock(&r->lock);
-    return ok;
+    return state;
 }
 
 bool exchange_answered(struct http_request *r)
@@ -112,16 +107,18 @@ bool exchange_answered(struct http_request *r)
     return answered;
 }
 
-bool exchange_await_answer(struct http_request *r)
+enum exchange_state exchange_await_answer(struct http_request *r)
 {
     pthread_mutex_lock(&r->lock);
-    r->body_done = true;
-    pthread_cond_broadcast(&r->changed);
-    while (!r->answered && !r->canceled)
-        wait_for_handler(r);
-    bool ok = !r->canceled;
+    if (!r->body_done) {
+        r->body_done = true;
+        pthread_cond_broadcast(&r->changed);
+    }
+    enum exchange_state state = r->canceled   ? EXCHANGE_CANCELED
+                                : r->answered ? EXCHANGE_READY
+                                              : suspend(r);
     pthread_mutex_unlock(&r->lock);
-    return ok;
+    return state;
 }
 
 struct MHD_Response *exchange_take_answer(struct http_request *r, int *ret_status)
@@ -135,11 +132,8 @@ struct MHD_Response *exchange_take_answer(struct http_request *r, int *ret_statu
 
 ssize_t exchange_pull(struct http_request *r, char *p, size_t max)
 {
-    ssize_t result;
-    atomic_store(r->deadline_ms, INT64_MAX);
+    ssize_t result = 0;
     pthread_mutex_lock(&r->lock);
-    while (r->out_len == 0 && !r->out_end && !r->canceled)
-        wait_for_handler(r);
     if (r->canceled) {
         result = MHD_CONTENT_READER_END_WITH_ERROR;
     } else if (r->out_len > 0) {
@@ -149,12 +143,15 @@ ssize_t exchange_pull(struct http_request *r, char *p, size_t max)
         r->out_len -= n;
         pthread_cond_broadcast(&r->changed);
         result = (ssize_t)n;
-    } else {
+    } else if (r->out_end) {
         result =
             r->out_abort ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+    } else {
+        suspend(r);
     }
     pthread_mutex_unlock(&r->lock);
-    atomic_store(r->deadline_ms, clock_mono_ms() + SEND_TIMEOUT_MS);
+    if (result != 0)
+        connection_set_timeout(r->connection, SEND_TIMEOUT_MS);
     return result;
 }
 
@@ -192,8 +189,6 @@ void exchange_detach(struct http_request *r, bool well)
         exchange_cancel(r);
     pthread_mutex_lock(&r->lock);
     r->detached = true;
-    r->fd = -1;
-    r->wake_fd = -1;
     pthread_cond_broadcast(&r->changed);
     pthread_mutex_unlock(&r->lock);
     exchange_unref(r);
@@ -214,20 +209,20 @@ ssize_t http_request_read(struct http_request *r, void *p, size_t n, struct erro
         r->body_wanted = true;
         wake_connection(r);
     }
-    while (r->chunk_len == 0 && !r->body_done && !r->answered && !r->canceled)
+    while (r->in_len == 0 && !r->body_done && !r->answered && !r->canceled)
         pthread_cond_wait(&r->changed, &r->lock);
     if (r->canceled) {
         result = canceled_error(err);
     } else if (r->answered) {
         result = error_set(err, ERR_INTERNAL, "the body was read after the answer had begun");
     } else {
-        size_t take = MIN(n, r->chunk_len);
+        size_t take = MIN(n, r->in_len);
         if (take > 0) {
-            memcpy(p, r->chunk, take);
-            r->chunk += take;
-            r->chunk_len -= take;
+            memcpy(p, r->in + r->in_at, take);
+            r->in_at += take;
+            r->in_len -= take;
         }
-        if (r->chunk_len == 0)
+        if (r->in_len == 0 && !r->body_done)
             wake_connection(r);
         result = (ssize_t)take;
     }

@@ -2,23 +2,22 @@
  *
  * Inside the HTTP server: one request and its answer, shared by two threads.
  *
- *     connection thread (libmicrohttpd)              handler thread (ours)
- *     ---------------------------------              ---------------------
+ *     I/O thread (libmicrohttpd, for all)            handler thread (ours)
+ *     -----------------------------------            ---------------------
  *     exchange_new()            ── starts ──▶        http_handler_fn
- *     exchange_feed(chunk)      ── body ────▶        http_request_read()
+ *     exchange_feed(piece)      ── body ────▶        http_request_read()
  *     exchange_await_answer()   ◀── status ──        http_respond() / http_stream_begin()
  *     exchange_pull()           ◀── bytes ───        http_stream_write()
  *     exchange_cancel()         ── gone ────▶        on_cancel, -ERR_CANCELED
  *     exchange_detach()                              exchange_handler_done()
  *
- * Each side holds a reference. Whenever the connection thread waits for the handler it polls the
- * client's socket too: end of file or an error there cancels the exchange at once. Bytes that the
- * client sends ahead (pipelining) are no such sign. */
+ * Each side holds a reference. The I/O thread never waits: where it has to, the connection is
+ * suspended, and the handler's next step (or exchange_cancel(), from any thread) resumes it; then
+ * libmicrohttpd asks again. */
 #ifndef HTTP_EXCHANGE_H
 #define HTTP_EXCHANGE_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -29,6 +28,12 @@
 
 /* How long a client may take nothing of an answer that waits for it. */
 enum { SEND_TIMEOUT_MS = 300 * 1000 };
+
+struct connection; /* server.c */
+
+/* The client must do something within so long, or is cut off. NO_TIMEOUT = it is not its turn. */
+enum { NO_TIMEOUT = -1 };
+void connection_set_timeout(struct connection *c, int64_t timeout_ms);
 
 struct pair {
     char *name;
@@ -58,18 +63,23 @@ struct http_request {
     bool is_head;
     const char *bad; /* why the request cannot be handled; static text, NULL = fine */
 
+    /* Of the I/O thread alone. */
+    struct connection *connection;
+    struct MHD_Connection *mhd;
+    bool expects_continue;
+    bool takes_body; /* what an answer could still refuse is behind us */
+    bool dropping;   /* the body is read for nothing */
+
     pthread_mutex_t lock;
     pthread_cond_t changed; /* the handler's side waits here */
 
     /* guarded by: lock */
     unsigned refs;
-    int fd;      /* the client's socket; -1 once the connection let go */
-    int wake_fd; /* eventfd of the connection, -1 likewise */
-    bool conn_waits;
-    atomic_llong *deadline_ms; /* the connection's, see server.c; connection thread only */
+    bool suspended; /* the connection waits for its resumption */
 
-    const char *chunk; /* a piece of the body, lent by the connection thread */
-    size_t chunk_len;
+    char *in; /* IN_CAP bytes of the body not yet read by the handler */
+    size_t in_at;
+    size_t in_len;
     bool body_wanted;
     bool body_done;
 
@@ -92,27 +102,35 @@ struct http_request {
     pthread_t cancel_thread;
 };
 
-/* ---- the connection's side ---- */
+/* ---- the connection's side: the I/O thread, except exchange_cancel() ---- */
+
+enum exchange_state {
+    EXCHANGE_READY,
+    EXCHANGE_WAITS,    /* the connection was suspended: ask again when it runs */
+    EXCHANGE_CANCELED, /* nothing more is to be done for this request */
+};
 
 /* One reference for the connection. Never NULL; `bad` says whether it may be handled. */
 struct http_request *exchange_new(struct MHD_Connection *c, const char *method, const char *target,
-                                  int fd, int wake_fd, atomic_llong *deadline_ms, bool is_local);
+                                  struct connection *connection, bool is_local);
 struct http_request *exchange_ref(struct http_request *r);
 void exchange_unref(struct http_request *r);
 
-/* Waits until the handler wants the body or has answered; false = canceled. */
-bool exchange_await_interest(struct http_request *r);
-/* Hands a piece of the body over and waits until it is used; after an answer it is dropped. */
-bool exchange_feed(struct http_request *r, const char *p, size_t n);
+/* Ready when the handler wants the body or has answered. */
+enum exchange_state exchange_await_interest(struct http_request *r);
+/* Takes as much of the n bytes of the body as there is room for, after an answer all of them; *n is
+ * what is left. */
+enum exchange_state exchange_feed(struct http_request *r, const char *p, size_t *n);
 bool exchange_answered(struct http_request *r);
-/* Tells that the body is complete and waits for the answer; false = canceled. */
-bool exchange_await_answer(struct http_request *r);
+/* The body is complete. Ready when there is an answer. */
+enum exchange_state exchange_await_answer(struct http_request *r);
 /* The answer to send, once. */
 struct MHD_Response *exchange_take_answer(struct http_request *r, int *ret_status);
-/* Waits for bytes of a streamed answer: their number, or one of MHD's two end marks. */
+/* Bytes of a streamed answer: their number, 0 when there are none yet and the connection was
+ * suspended, or one of MHD's two end marks. */
 ssize_t exchange_pull(struct http_request *r, char *p, size_t max);
 
-void exchange_cancel(struct http_request *r);
+void exchange_cancel(struct http_request *r); /* any thread */
 /* The connection is done with it; `well` = the answer went out whole. */
 void exchange_detach(struct http_request *r, bool well);
 

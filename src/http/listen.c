@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/str.h"
 
 static int unix_address(const char *path, struct sockaddr_un *ret, struct error *err)
 {
@@ -89,10 +91,29 @@ static int remove_dead_socket(const char *path, const struct sockaddr_un *addr, 
     return 0;
 }
 
-static int open_unix(const char *path, mode_t mode, struct listener *l, struct error *err)
+static int find_group(const char *name, gid_t *ret, struct error *err)
+{
+    uint64_t number;
+    if (str_to_u64(str_from(name), "the group", &number, NULL) == 0 && number < UINT32_MAX) {
+        *ret = (gid_t)number;
+        return 0;
+    }
+    errno = 0;
+    const struct group *g = getgrnam(name);
+    if (!g)
+        return error_set(err, ERR_NOT_FOUND, "there is no group '%s' on this system", name);
+    *ret = g->gr_gid;
+    return 0;
+}
+
+static int open_unix(const char *path, mode_t mode, const char *group, struct listener *l,
+                     struct error *err)
 {
     struct sockaddr_un addr;
+    gid_t gid = (gid_t)-1;
     int r = unix_address(path, &addr, err);
+    if (r == 0 && group)
+        r = find_group(group, &gid, err);
     if (r < 0)
         return r;
     CLEANUP_FREE char *lock_path = xasprintf("%s.lock", path);
@@ -115,6 +136,9 @@ static int open_unix(const char *path, mode_t mode, struct listener *l, struct e
         return error_errno(err, errno, "cannot look at the socket '%s'", path);
     l->dev = st.st_dev;
     l->ino = st.st_ino;
+    if (group && lchown(path, (uid_t)-1, gid) != 0)
+        return error_errno(err, errno, "cannot give the socket '%s' to the group '%s'", path,
+                           group);
     /* bind() took the umask off; give back what it took. */
     if ((st.st_mode & 07777) != mode && chmod(path, mode) != 0)
         return error_errno(err, errno, "cannot set the permissions of the socket '%s'", path);
@@ -195,7 +219,8 @@ int listener_open(const struct http_listen *what, struct listener *ret, struct e
     struct listener l = LISTENER_INIT;
     int r;
     if (what->unix_path)
-        r = open_unix(what->unix_path, what->unix_mode ? what->unix_mode : 0600, &l, err);
+        r = open_unix(what->unix_path, what->unix_mode ? what->unix_mode : 0600, what->unix_group,
+                      &l, err);
     else if (what->host)
         r = open_tcp(what->host, what->port, &l, err);
     else

@@ -179,15 +179,14 @@ static void check_framing(struct http_request *r)
 }
 
 struct http_request *exchange_new(struct MHD_Connection *c, const char *method, const char *target,
-                                  int fd, int wake_fd, atomic_llong *deadline_ms, bool is_local)
+                                  struct connection *connection, bool is_local)
 {
     struct http_request *r = xcalloc(1, sizeof(*r));
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->changed, NULL);
     r->refs = 1;
-    r->fd = fd;
-    r->wake_fd = wake_fd;
-    r->deadline_ms = deadline_ms;
+    r->mhd = c;
+    r->connection = connection;
     r->is_local = is_local;
     r->method = xstrdup(method);
     r->is_head = strcmp(method, "HEAD") == 0;

@@ -28,10 +28,11 @@
  * the callback given to http_request_on_cancel() runs, at once, also while the handler is busy and
  * has not written anything yet. The request object stays valid until the handler returns.
  *
- * Bounded: connections per listener, header size, and the body by the handler's own buffer. A
- * client that sends its headers too slowly is cut off after `header_timeout_s`.
+ * Bounded: connections, requests at work, header size, and the body by the handler's own buffer. A
+ * client that sends its headers too slowly is cut off after `header_timeout_s`. A connection that
+ * waits holds no thread.
  *
- * Threads: http_server_* from one thread; http_request_* and http_stream_* from the handler's
+ * Threads: http_server_* from one thread, except http_server_adopt(); http_request_* and http_stream_* from the handler's
  * thread, except http_request_canceled() and http_stream_write(), which any thread may call while
  * the handler has not returned.
  */
@@ -52,20 +53,25 @@ struct http_request;
 
 typedef void (*http_handler_fn)(struct http_request *req, void *ctx);
 
-/* What a server listens on; zero the rest. Exactly one of unix_path, host or listen_fd > 0. */
+/* What a server listens on; zero the rest. One of unix_path, host, listen_fd > 0 or nowhere. */
 struct http_listen {
     const char *unix_path; /* an existing dead socket is replaced, a live one is ERR_CONFLICT */
     mode_t unix_mode;      /* of the socket, set before anybody can connect; 0 = 0600 */
+    const char *unix_group; /* name or number of the group that owns it; NULL = this process's */
     const char *host;      /* numeric address or name, e.g. "127.0.0.1", "::1" */
     uint16_t port;         /* 0 = any free one, see http_server_port() */
     int listen_fd;         /* an already listening socket, closed by the server */
+    bool nowhere;          /* only the connections of http_server_adopt() */
 };
 
 struct http_server_options {
     struct http_listen listen;
     http_handler_fn handler;
     void *ctx;
-    unsigned max_connections;  /* 0 = 512 */
+    const char *tls_cert;      /* PEM, the chain of the certificate; NULL = no TLS */
+    const char *tls_key;       /* PEM, its private key */
+    unsigned max_connections;  /* 0 = 4096; who comes later waits in the queue of the socket */
+    unsigned max_requests;     /* at work at the same time, 0 = 512; further ones get a 503 */
     unsigned header_timeout_s; /* 0 = 10 */
     unsigned idle_timeout_s;   /* of a kept-alive connection; 0 = 120 */
 };
@@ -73,6 +79,10 @@ struct http_server_options {
 /* Listens and serves on threads of its own until http_server_stop(). */
 int http_server_start(const struct http_server_options *o, struct http_server **ret,
                       struct error *err);
+
+/* Serves one more connection, a connected stream socket, as one of a local client. Any thread. The
+ * socket belongs to the server then, on failure too. */
+int http_server_adopt(struct http_server *s, int fd, struct error *err);
 
 uint16_t http_server_port(const struct http_server *s); /* TCP port bound, 0 for a Unix socket */
 

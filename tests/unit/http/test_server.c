@@ -691,6 +691,112 @@ static void test_server__flushes_each_write(void **state)
     }
 }
 
+static int count_threads(void)
+{
+    FILE *f = fopen("/proc/self/status", "r");
+    assert_non_null(f);
+    char line[256];
+    int n = 0;
+    while (fgets(line, sizeof(line), f))
+        if (sscanf(line, "Threads: %d", &n) == 1)
+            break;
+    fclose(f);
+    return n;
+}
+
+/* Connections that wait for a request hold no thread, whether they had one already or not. */
+static void test_server__idle_connections_hold_no_thread(void **state)
+{
+    (void)state;
+    enum { IDLE = 300 };
+    struct fixture f;
+    char body[1000];
+    static int fds[IDLE];
+    reset();
+    fixture_start(&f, false, handle_facts, NULL, 0);
+    int before = count_threads();
+    for (int i = 0; i < IDLE; i++) {
+        fds[i] = raw_connect(&f);
+        if (i % 2 == 0)
+            continue;
+        raw_send(fds[i], "GET /k HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_int_equal(raw_read_answer(fds[i], body, sizeof(body)), 200);
+    }
+    int64_t end = clock_mono_ms() + 30000;
+    while (count_threads() > before && clock_mono_ms() < end)
+        usleep(1000);
+    assert_int_equal(count_threads(), before);
+    for (int i = 0; i < IDLE; i++) {
+        raw_send(fds[i], "GET /k HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_int_equal(raw_read_answer(fds[i], body, sizeof(body)), 200);
+        close(fds[i]);
+    }
+    assert_int_equal(n_calls, IDLE + IDLE / 2);
+    fixture_stop(&f);
+}
+
+/* More requests at work than there are threads for: the next client is told so, at once. */
+static void test_server__refuses_requests_beyond_its_bound(void **state)
+{
+    (void)state;
+    struct fixture f = {0};
+    struct error err = ERROR_INIT;
+    char answer[1000];
+    reset();
+    fixture_start(&f, true, handle_silent, NULL, 0);
+    http_server_stop(f.server);
+    const struct http_server_options o = {
+        .listen.host = "127.0.0.1", .handler = handle_silent, .max_requests = 2};
+    assert_ok(http_server_start(&o, &f.server, &err));
+    f.port = http_server_port(f.server);
+    int fds[3];
+    for (int i = 0; i < 3; i++) {
+        fds[i] = raw_connect(&f);
+        raw_send(fds[i], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        if (i < 2)
+            assert_true(wait_until(&n_calls, i + 1));
+    }
+    assert_int_equal(raw_read_answer(fds[2], answer, sizeof(answer)), 503);
+    assert_int_equal(n_calls, 2);
+    close(fds[0]);
+    assert_true(wait_until(&n_done, 1));
+    /* A place is free as soon as its thread is gone, a moment after the handler. */
+    int64_t end = clock_mono_ms() + 30000;
+    while (n_calls < 3 && clock_mono_ms() < end) {
+        raw_send(fds[2], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        struct pollfd p = {.fd = fds[2], .events = POLLIN};
+        if (poll(&p, 1, 100) > 0)
+            assert_int_equal(raw_read_answer(fds[2], answer, sizeof(answer)), 503);
+    }
+    assert_int_equal(n_calls, 3);
+    for (int i = 1; i < 3; i++)
+        close(fds[i]);
+    fixture_stop(&f);
+}
+
+/* Connections that somebody else accepted are served like its own. */
+static void test_server__adopts_connections(void **state)
+{
+    (void)state;
+    struct http_server *s = NULL;
+    struct error err = ERROR_INIT;
+    char body[1000];
+    const struct http_server_options o = {.listen.nowhere = true, .handler = handle_facts};
+    assert_ok(http_server_start(&o, &s, &err));
+    for (int i = 0; i < 3; i++) {
+        int pair[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        assert_ok(http_server_adopt(s, pair[1], &err));
+        for (int k = 0; k < 2; k++) {
+            raw_send(pair[0], "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+            assert_int_equal(raw_read_answer(pair[0], body, sizeof(body)), 200);
+            assert_non_null(strstr(body, "POST|/a||"));
+        }
+        close(pair[0]);
+    }
+    http_server_stop(s);
+}
+
 static void test_server__socket_file(void **state)
 {
     (void)state;
@@ -724,6 +830,23 @@ static void test_server__socket_file(void **state)
     assert_int_equal(stat(f.sock, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0666);
     fixture_stop(&f);
+
+    /* A group is named or numbered. */
+    fixture_start(&f, false, handle_facts, NULL, 0);
+    http_server_stop(f.server);
+    char group[32];
+    snprintf(group, sizeof(group), "%u", (unsigned)getegid());
+    o.listen.unix_mode = 0660;
+    o.listen.unix_group = group;
+    assert_ok(http_server_start(&o, &f.server, &err));
+    assert_int_equal(stat(f.sock, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0660);
+    assert_int_equal(st.st_gid, getegid());
+    http_server_stop(f.server);
+    o.listen.unix_group = "no-such-group";
+    assert_fails(http_server_start(&o, &f.server, &err), ERR_NOT_FOUND, "no-such-group");
+    o.listen.unix_group = NULL;
+    assert_int_equal(rmdir(f.dir), 0);
 
     /* A file that is no socket is left alone. */
     char path[] = "/tmp/mr-http-file-XXXXXX";
@@ -779,6 +902,9 @@ int main(void)
         cmocka_unit_test(test_server__big_bodies_in_little_memory),
         cmocka_unit_test(test_server__many_streams_at_once),
         cmocka_unit_test(test_server__flushes_each_write),
+        cmocka_unit_test(test_server__idle_connections_hold_no_thread),
+        cmocka_unit_test(test_server__refuses_requests_beyond_its_bound),
+        cmocka_unit_test(test_server__adopts_connections),
         cmocka_unit_test(test_server__socket_file),
         cmocka_unit_test(test_server__port_in_use),
     };
