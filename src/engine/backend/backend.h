@@ -72,7 +72,8 @@ enum op_kind {
     OP_INPUT,    /* dst = batch->rows[t], where that is not NULL; other rows keep what they have */
     OP_RMS_NORM, /* dst = a / sqrt(mean(a²) + eps) * w, over groups of `head` values (0 = the row);
                     w has the width of a group or of the row, NULL = ones */
-    OP_LAYER_NORM, /* dst = (a - mean) / sqrt(var + eps) * w + bias */
+    OP_LAYER_NORM, /* dst = (a - mean) / sqrt(var + eps) * w + bias, over groups as above; bias has
+                      the width of w, NULL = zeros */
     OP_MATMUL, /* dst[r] = Σ_c w[r][c] * a[c] + bias[r]                    (bias may be NULL) */
     OP_ROPE,   /* dst = a with its heads of `head` values rotated by the token's position; in place
                   when dst == a */
@@ -83,6 +84,7 @@ enum op_kind {
     OP_ADD_POSITION, /* dst = a + w[position of the row]           (w: [positions][width]) */
     OP_MUL,          /* dst = a * b */
     OP_SCALE,        /* dst = a * scale */
+    OP_SCALE_POSITION, /* dst = a * (1 + scale * ln(1 + floor(position / length))) */
     OP_ACT,          /* dst = act(a) */
     OP_GLU,          /* dst = act(a) * b */
     OP_SELECT,       /* dst = the rows of a named by batch->out_rows; n_rows becomes n_out */
@@ -192,7 +194,8 @@ struct op {
     uint16_t layer;            /* KV_STORE, ATTENTION and what has a state */
     const struct weight *w;
     const struct weight *bias; /* a single row, F32, or NULL */
-    uint32_t head;             /* RMS_NORM groups, ROPE heads */
+    uint32_t head;             /* RMS_NORM and LAYER_NORM groups, ROPE heads */
+    uint32_t length;           /* SCALE_POSITION */
     float eps;
     float scale;
     enum act_kind act;

@@ -18,6 +18,7 @@ static const char *const op_names[] = {
     [OP_ADD] = "add",
     [OP_MUL] = "mul",
     [OP_SCALE] = "scale",
+    [OP_SCALE_POSITION] = "scale_position",
     [OP_ACT] = "act",
     [OP_GLU] = "glu",
     [OP_SELECT] = "select",
@@ -232,9 +233,10 @@ static const char *check_op(const struct check *c, const struct op *op, uint32_t
                    ? "widths differ"
                    : NULL;
     case OP_LAYER_NORM:
-        return dst != a || !is_vector(op->w, (uint32_t)a) || !is_vector(op->bias, (uint32_t)a)
-                   ? "widths differ"
-                   : NULL;
+        if (dst != a || a % group != 0 || !op->w ||
+            !(is_vector(op->w, group) || is_vector(op->w, (uint32_t)a)))
+            return "widths differ";
+        return is_vector(op->bias, op->w->cols) ? NULL : "widths differ";
     case OP_MATMUL:
         if (!op->w || op->w->cols != a || op->w->rows != dst || !is_vector(op->bias, op->w->rows))
             return "the weight does not fit the slots";
@@ -274,6 +276,10 @@ static const char *check_op(const struct check *c, const struct op *op, uint32_t
             if ((int64_t)s->n_past + s->n > (int64_t)op->w->rows)
                 return "a position is outside the table";
         }
+        return rows != c->n_tokens ? "its rows have no positions any more" : NULL;
+    case OP_SCALE_POSITION:
+        if (dst != a || op->length == 0)
+            return "widths differ, or positions are not counted";
         return rows != c->n_tokens ? "its rows have no positions any more" : NULL;
     case OP_SCALE:
     case OP_ACT:

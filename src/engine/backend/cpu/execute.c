@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Runs a plan for a batch, one operation after the other, each on all threads. */
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -109,15 +110,29 @@ static void norm_rows(void *arg, size_t begin, size_t end, uint32_t thread)
     const struct row_job *j = arg;
     const struct op *op = j->op;
     const struct kernels *k = &j->run->b->k;
-    const float *w = weight_vector(op->w);
-    size_t group = op->kind == OP_RMS_NORM && op->head ? op->head : j->width;
+    const float *w = weight_vector(op->w), *bias = weight_vector(op->bias);
+    size_t group = op->head ? op->head : j->width;
     (void)thread;
     bool per_row = op->w && op->w->cols == j->width; /* else the weights are a group's */
     for (size_t at = begin * j->width; at < end * j->width; at += group) {
+        size_t of = per_row ? at % j->width : 0;
         if (op->kind == OP_RMS_NORM)
-            k->rms_norm(j->a + at, per_row ? w + at % j->width : w, group, op->eps, j->dst + at);
+            k->rms_norm(j->a + at, w ? w + of : NULL, group, op->eps, j->dst + at);
         else
-            k->layer_norm(j->a + at, w, weight_vector(op->bias), group, op->eps, j->dst + at);
+            k->layer_norm(j->a + at, w ? w + of : NULL, bias ? bias + of : NULL, group, op->eps,
+                          j->dst + at);
+    }
+}
+
+static void scale_position_rows(void *arg, size_t begin, size_t end, uint32_t thread)
+{
+    const struct row_job *j = arg;
+    (void)thread;
+    for (size_t t = begin; t < end; t++) {
+        double periods = (double)((uint32_t)j->run->b->positions[t] / j->op->length);
+        float scale = (float)(1 + (double)j->op->scale * log(1 + periods));
+        for (size_t i = 0; i < j->width; i++)
+            j->dst[t * j->width + i] = j->a[t * j->width + i] * scale;
     }
 }
 
@@ -209,6 +224,9 @@ static int run_op(struct run *run, const struct op *op, uint32_t n_rows, struct 
         return 0;
     case OP_ADD_POSITION:
         run_rows(run, op, n_rows, add_position_rows);
+        return 0;
+    case OP_SCALE_POSITION:
+        run_rows(run, op, n_rows, scale_position_rows);
         return 0;
     case OP_RMS_NORM:
     case OP_LAYER_NORM:

@@ -121,6 +121,24 @@ static void check_add_tables(const char *level)
     bench_close(&t);
 }
 
+static void check_scale_position(const char *level)
+{
+    struct bench t;
+    bench_open(&t, level);
+    CLEANUP_FREE float *a = random_floats(N * 40, &t.seed);
+    const struct op ops[] = {
+        embed_op(add_floats(&t, N, 40, a), 0),
+        {.kind = OP_SCALE_POSITION, .scale = 0.3f, .length = 2},
+    };
+    float out[N * 40];
+    run_ops(&t, ops, ARRAY_LEN(ops), (uint32_t[]){40}, 1, 0, NULL, N, 1, out);
+    static const double periods[N] = {0, 1, 1, 2, 2}; /* of positions 1 to 5 */
+    for (size_t i = 0; i < N * 40; i++)
+        assert_close("scale_position", level, i, (double)out[i],
+                     (double)a[i] * (1 + (double)0.3f * log(1 + periods[i / 40])), 1e-6);
+    bench_close(&t);
+}
+
 static void check_norms(const char *level, uint32_t width, uint32_t head)
 {
     struct bench t;
@@ -149,17 +167,17 @@ static void check_norms(const char *level, uint32_t width, uint32_t head)
 
     const struct op layer[] = {
         embed_op(table, 0),
-        {.kind = OP_LAYER_NORM, .dst = 0, .a = 0, .w = add_floats(&t, 1, width, w),
+        {.kind = OP_LAYER_NORM, .dst = 0, .a = 0, .w = add_floats(&t, 1, width, w), .head = head,
          .bias = add_floats(&t, 1, width, bias), .eps = 1e-5f},
     };
     run_ops(&t, layer, 2, widths, 1, 0, NULL, N, 0, out);
     for (size_t i = 0; i < N * (size_t)width; i++) {
-        const float *row = a + i / width * width;
+        const float *row = a + i / group * group;
         double mean = 0, var = 0;
-        for (size_t c = 0; c < width; c++)
-            mean += (double)row[c] / width;
-        for (size_t c = 0; c < width; c++)
-            var += ((double)row[c] - mean) * ((double)row[c] - mean) / width;
+        for (size_t c = 0; c < group; c++)
+            mean += (double)row[c] / group;
+        for (size_t c = 0; c < group; c++)
+            var += ((double)row[c] - mean) * ((double)row[c] - mean) / group;
         double want = ((double)a[i] - mean) / sqrt(var + 1e-5) * (double)w[i % width] +
                       (double)bias[i % width];
         assert_close("layer_norm", level, i, (double)out[i], want, 2e-6);
@@ -381,6 +399,7 @@ static void test_ops__embed_and_scale(void **state)
     FOR_EACH_LEVEL (level) {
         check_embed(level);
         check_add_tables(level);
+        check_scale_position(level);
     }
 }
 
