@@ -18,8 +18,9 @@ struct options {
     int64_t conv_width, inner, n_state, ssm_heads, ssm_groups, dt_rank, attention_period, n_draft,
         n_experts, n_experts_used;
     int64_t rope_dims;
-    double rope_factor, freq_base;
-    bool untied, biases, rope_freqs, no_vocab;
+    int64_t longrope_ctx;
+    double rope_factor, freq_base, temp_scale, yarn_log_multiplier;
+    bool untied, biases, rope_freqs, no_vocab, no_rope, fused_qkv, qk_norms, parallel;
 };
 
 #define COUNT(field, text, most)                                                        \
@@ -31,8 +32,10 @@ static const struct opt opts[] = {
     {"shape", 's', OPT_STRING, offsetof(struct options, shape), "NAME",
      "the sizes of a real model: smollm2-135m, qwen3-0.6b, llama-3.2-1b"},
     {"arch", 'a', OPT_STRING, offsetof(struct options, arch), "NAME",
-     "llama (the default), qwen2, qwen3, qwen3moe, gemma2, lfm2, mamba, mamba2, granitehybrid, "
-     "jamba, falcon-h1, nemotron_h or qwen35"},
+     "llama (the default), qwen2, qwen3, qwen3moe, gemma2; gemma, gemma3, phi3, granite, smollm3, "
+     "mistral3, starcoder2, olmo2, command-r, cohere2, glm4, seed_oss, ernie4_5, phi2, falcon, "
+     "gpt2, gptneox, stablelm, internlm2, exaone, exaone4, minicpm, baichuan; lfm2, mamba, mamba2, "
+     "granitehybrid, jamba, falcon-h1, nemotron_h or qwen35"},
     {"type", 't', OPT_STRING, offsetof(struct options, type), "TYPE",
      "F32 (the default), F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K or Q6_K"},
     COUNT(n_layers, "n-layers", 1024),
@@ -55,6 +58,7 @@ static const struct opt opts[] = {
     COUNT(n_draft, "draft-layers", 16),
     COUNT(n_experts, "experts", 512),
     COUNT(n_experts_used, "experts-used", 512),
+    COUNT(longrope_ctx, "longrope-ctx", INT32_MAX),
     COUNT(parts, "parts", 1024),
     {"seed", 0, OPT_INT, offsetof(struct options, seed), "N", "seed of the random numbers"},
     {"freq-base", 0, OPT_REAL, offsetof(struct options, freq_base), "X", "base of the rotation"},
@@ -66,6 +70,17 @@ static const struct opt opts[] = {
     {"untied", 0, OPT_FLAG, offsetof(struct options, untied),
      .help = "an output matrix of its own"},
     {"biases", 0, OPT_FLAG, offsetof(struct options, biases), .help = "biases in a llama model"},
+    {"no-rope", 0, OPT_FLAG, offsetof(struct options, no_rope), .help = "rotate nothing (granite)"},
+    {"fused-qkv", 0, OPT_FLAG, offsetof(struct options, fused_qkv),
+     .help = "queries, keys and values in one tensor"},
+    {"qk-norms", 0, OPT_FLAG, offsetof(struct options, qk_norms),
+     .help = "norms of queries and keys (command-r, stablelm)"},
+    {"parallel", 0, OPT_FLAG, offsetof(struct options, parallel),
+     .help = "both halves of a layer read the same (gptneox, stablelm); two norms (falcon)"},
+    {"temp-scale", 0, OPT_REAL, offsetof(struct options, temp_scale), "X",
+     "how queries grow with the position (mistral3)"},
+    {"yarn-log-multiplier", 0, OPT_REAL, offsetof(struct options, yarn_log_multiplier), "X",
+     "how much of YaRN's scale is taken back"},
     {"no-vocab", 0, OPT_FLAG, offsetof(struct options, no_vocab),
      .help = "leave the tokenizer out"},
     OPT_END,
@@ -152,6 +167,13 @@ static int make(const struct options *o, const char *path, struct error *err)
     m.rope_freqs |= o->rope_freqs;
     m.untied |= o->untied;
     m.biases |= o->biases;
+    m.no_rope = o->no_rope;
+    m.fused_qkv = o->fused_qkv;
+    m.qk_norms = o->qk_norms;
+    m.parallel = o->parallel;
+    m.temp_scale = o->temp_scale;
+    m.yarn_log_multiplier = o->yarn_log_multiplier;
+    set_count(&m.longrope_ctx, o->longrope_ctx);
     m.no_vocab = o->no_vocab;
     return tiny_model_write(&m, path, err);
 }

@@ -48,6 +48,8 @@ static void fill_row(const struct tiny_model *m, const struct tensor *t, uint64_
                   : decay                     ? 0.45f
                                               : 0.2f;
     float offset = norm ? 1.0f : decay ? -0.5f : 0.0f;
+    if (t->fill == FILL_FACTORS)
+        offset = 2, scale = 1;
     for (uint32_t i = 0; i < t->cols; i++)
         row[i] = offset + scale * random_uniform(state);
 }
@@ -62,8 +64,8 @@ static uint32_t fitting_type(uint32_t type, uint32_t cols)
     return cols % QK == 0 ? WT_Q8_0 : WT_F16;
 }
 
-static void list_add(struct tensor_list *l, enum fill fill, uint32_t type, uint32_t rows,
-                     uint32_t cols, const char *name)
+void tiny_list_add(struct tensor_list *l, enum fill fill, uint32_t type, uint32_t rows,
+                   uint32_t cols, const char *name)
 {
     l->items = xrealloc(l->items, l->n + 1, sizeof(*l->items));
     struct tensor *t = &l->items[l->n++];
@@ -79,7 +81,7 @@ void tiny_list_layer(struct tensor_list *l, const struct tiny_model *m, uint32_t
         char name[64];
         snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s", layer, rows[i].name);
         if (rows[i].wanted)
-            list_add(l, rows[i].fill, m->type, rows[i].rows, rows[i].cols, name);
+            tiny_list_add(l, rows[i].fill, m->type, rows[i].rows, rows[i].cols, name);
     }
 }
 
@@ -120,15 +122,18 @@ static void list_layer(struct tensor_list *l, const struct tiny_model *m, uint32
 
 static void list_all(struct tensor_list *l, const struct tiny_model *m)
 {
-    list_add(l, FILL_EMBEDDING, m->type, m->n_vocab, m->n_embd, "token_embd.weight");
-    list_add(l, FILL_NORM, m->type, 1, m->n_embd, tiny_recurrent_output_norm(m));
+    tiny_list_add(l, FILL_EMBEDDING, m->type, m->n_vocab, m->n_embd, "token_embd.weight");
+    tiny_list_add(l, FILL_NORM, m->type, 1, m->n_embd, tiny_recurrent_output_norm(m));
     if (m->untied)
-        list_add(l, FILL_MATRIX, m->type, m->n_vocab, m->n_embd, "output.weight");
+        tiny_list_add(l, FILL_MATRIX, m->type, m->n_vocab, m->n_embd, "output.weight");
     if (m->rope_freqs)
-        list_add(l, FILL_ROPE, m->type, 1, m->rope_dims / 2, "rope_freqs.weight");
+        tiny_list_add(l, FILL_ROPE, m->type, 1, m->rope_dims / 2, "rope_freqs.weight");
+    tiny_dense_globals(l, m);
     for (uint32_t i = 0; i < m->n_layers + m->n_draft_layers; i++) {
         if (tiny_recurrent(m))
             tiny_recurrent_layer(l, m, i);
+        else if (tiny_dense(m))
+            tiny_dense_layer(l, m, i);
         else
             list_layer(l, m, i);
     }
@@ -296,7 +301,8 @@ static void write_arch_keys(struct gguf_writer *w, const struct tiny_model *m)
         gguf_writer_u32(w, key, counts[i].value);
     }
     snprintf(key, sizeof(key), "%s.attention.layer_norm_rms_epsilon", m->arch);
-    gguf_writer_f32(w, key, m->eps > 0 ? (float)m->eps : 1e-5f);
+    if (!tiny_dense_leaves_out(m, "attention.layer_norm_rms_epsilon"))
+        gguf_writer_f32(w, key, m->eps > 0 ? (float)m->eps : 1e-5f);
     snprintf(key, sizeof(key), "%s.rope.freq_base", m->arch);
     gguf_writer_f32(w, key, m->freq_base > 0 ? (float)m->freq_base : 10000.0f);
     const struct {
@@ -336,6 +342,8 @@ static void write_metadata(struct gguf_writer *w, const struct tiny_model *m)
     write_arch_keys(w, m);
     if (tiny_recurrent(m))
         tiny_recurrent_keys(w, m);
+    if (tiny_dense(m))
+        tiny_dense_keys(w, m);
     if (!m->no_vocab)
         write_vocab(w, m);
 }
@@ -372,6 +380,7 @@ static uint32_t tensor_dims(const struct tensor *t)
     case FILL_NORM:
     case FILL_BIAS:
     case FILL_ROPE:
+    case FILL_FACTORS:
     case FILL_DECAY:
         return 1;
     case FILL_EXPERTS:

@@ -12,8 +12,8 @@
 #include "base/error.h"
 
 struct tiny_model {
-    const char
-        *arch; /* "llama", "qwen2", "qwen3", "qwen3moe", "gemma2"; those of tiny_recurrent.c */
+    const char *arch; /* "llama", "qwen2", "qwen3", "qwen3moe", "gemma2"; those of tiny_dense.c and
+                         tiny_recurrent.c */
     uint32_t type;    /* of the matrices; where rows do not fit its blocks, Q8_0 or F16 */
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, n_ff, n_vocab, n_ctx;
     uint32_t head;            /* width; 0 = n_embd / n_heads */
@@ -24,18 +24,25 @@ struct tiny_model {
     double rope_factor;
     bool rope_freqs; /* a tensor with the factors of Llama 3 for rope_factor (0 = 8) */
     bool untied;     /* an output matrix of its own */
-    bool biases;     /* the optional biases of llama; qwen2 always has its own */
+    bool biases;     /* the optional biases; qwen2 and others always have their own */
     bool no_vocab;   /* no tokenizer: then n_vocab may be any number */
-    uint32_t window; /* gemma2; 0 = 4096 */
+    uint32_t window; /* gemma2: 0 = 4096; others: 0 = none */
     uint32_t n_experts, n_experts_used; /* llama, qwen3moe; 0 = none, 2. n_ff is each expert's */
     /* Recurrent layers; 0 = some small number. What they mean for each kind: recurrent.h in
      * src/engine/model. */
     uint32_t conv_width, inner, n_state, ssm_heads, ssm_groups, dt_rank;
     uint32_t attention_period; /* each so many-th layer has attention; 0 = 2 */
     bool norms_dt_b_c;         /* mamba: FalconMamba's norms without weights */
-    bool no_rope;              /* granitehybrid */
+    bool no_rope;              /* granitehybrid, granite */
     bool no_conv_bias;         /* granitehybrid, falcon-h1 */
     uint32_t n_draft_layers;   /* qwen35 */
+    /* What only some models of an architecture have. */
+    bool fused_qkv;
+    bool qk_norms;         /* command-r, stablelm */
+    bool parallel;         /* gptneox, stablelm, falcon */
+    uint32_t longrope_ctx; /* two sets of factors: the long one for contexts longer than this */
+    double temp_scale;     /* mistral3 */
+    double yarn_log_multiplier;
     uint64_t seed;
     uint32_t n_parts;  /* files; 0 and 1 = one; else `path` must be the name of the first part */
     uint32_t row_pool; /* different rows in a tensor, repeated to fill it; 0 = all different */

@@ -14,6 +14,7 @@ enum fill {
     FILL_NORM,
     FILL_BIAS,
     FILL_ROPE,
+    FILL_FACTORS, /* of rotation, 1 to 3 */
     FILL_EXPERTS, /* a matrix for each expert, one behind the other */
     /* F32, of recurrent layers; _2D: not a vector, though it may have one column */
     FILL_CONV_2D,
@@ -42,8 +43,17 @@ struct layer_row {
     uint32_t rows, cols;
 };
 
+void tiny_list_add(struct tensor_list *l, enum fill fill, uint32_t type, uint32_t rows,
+                   uint32_t cols, const char *name);
 void tiny_list_layer(struct tensor_list *l, const struct tiny_model *m, uint32_t layer,
                      const struct layer_row *rows, size_t n);
+
+/* tiny_dense.c: decoders that differ from Llama's. */
+bool tiny_dense(const struct tiny_model *m);
+void tiny_dense_layer(struct tensor_list *l, const struct tiny_model *m, uint32_t layer);
+void tiny_dense_globals(struct tensor_list *l, const struct tiny_model *m);
+bool tiny_dense_leaves_out(const struct tiny_model *m, const char *suffix);
+void tiny_dense_keys(struct gguf_writer *w, const struct tiny_model *m);
 
 /* tiny_recurrent.c: architectures whose layers are not, or not only, attention. */
 bool tiny_recurrent(const struct tiny_model *m);

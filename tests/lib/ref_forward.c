@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ref_dense.h"
 #include "ref_recurrent.h"
 
 struct ref_kv {
@@ -395,11 +396,16 @@ static void matvec(double *out, const double *w, const double *bias, const doubl
     }
 }
 
+bool ref_model_text_is(const struct ref_model *m, const char *suffix, const char *text)
+{
+    const struct ref_kv *kv = find_key(m, suffix);
+    return kv && load(kv->value, 8) == strlen(text) &&
+           memcmp(kv->value + 8, text, strlen(text)) == 0;
+}
+
 static bool scaling_is(const struct ref_model *m, const char *type)
 {
-    const struct ref_kv *kv = find_key(m, "rope.scaling.type");
-    return kv && load(kv->value, 8) == strlen(type) &&
-           memcmp(kv->value + 8, type, strlen(type)) == 0;
+    return ref_model_text_is(m, "rope.scaling.type", type);
 }
 
 /* Angle per position of pair i, and what sin and cos are multiplied by. */
@@ -592,6 +598,10 @@ void ref_model_forward(const struct ref_model *m, const int32_t *ids, size_t n, 
 {
     if (ref_recurrent(m)) {
         ref_recurrent_forward(m, ids, n, logits);
+        return;
+    }
+    if (ref_dense(m)) {
+        ref_dense_forward(m, ids, n, logits);
         return;
     }
     size_t e = m->n_embd;

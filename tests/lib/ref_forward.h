@@ -20,10 +20,12 @@ size_t ref_model_n_vocab(const struct ref_model *m);
 /* logits: [n][n_vocab], of every position of one sequence. */
 void ref_model_forward(const struct ref_model *m, const int32_t *ids, size_t n, double *logits);
 
-/* ---- for the references of encoders and of recurrent layers ---- */
+/* ---- for the references of other architectures ---- */
 
 /* A number under the architecture's prefix. */
 double ref_model_number(const struct ref_model *m, const char *suffix, double fallback);
+/* Whether a string under the architecture's prefix is this one. */
+bool ref_model_text_is(const struct ref_model *m, const char *suffix, const char *text);
 /* [rows][cols], NULL = there is none. */
 const double *ref_model_tensor(const struct ref_model *m, const char *name, size_t *ret_rows);
 const char *ref_model_arch(const struct ref_model *m);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One row per architecture. */
+ * One row per architecture; more of them in arch_*.c. */
 #include "engine/model/arch.h"
 
 #include "engine/model/encoder.h"
@@ -64,15 +64,27 @@ static const struct arch archs[] = {
     },
 };
 
+static const struct arch *first_arch_at(size_t i)
+{
+    return i < ARRAY_LEN(archs) ? &archs[i] : NULL;
+}
+
 const struct arch *arch_at(size_t i)
 {
-    if (i < ARRAY_LEN(archs))
-        return &archs[i];
-    i -= ARRAY_LEN(archs);
-    size_t n_recurrent = 0;
-    while (recurrent_arch_at(n_recurrent))
-        n_recurrent++;
-    return i < n_recurrent ? recurrent_arch_at(i) : encoder_arch_at(i - n_recurrent);
+    static const struct arch *(*const tables[])(size_t i) = {
+        first_arch_at,
+        dense_arch_at,
+        recurrent_arch_at,
+        encoder_arch_at,
+    };
+    for (size_t k = 0; k < ARRAY_LEN(tables); k++) {
+        size_t n = 0;
+        for (; tables[k](n); n++)
+            if (n == i)
+                return tables[k](n);
+        i -= n;
+    }
+    return NULL;
 }
 
 const struct arch *arch_find(struct str name)

@@ -11,14 +11,52 @@ struct recurrent_arch;
 
 enum arch_experts { EXPERTS_NEVER, EXPERTS_MAYBE, EXPERTS_ALWAYS };
 
+/* Whether the two halves of a layer read the same x. */
+enum arch_parallel {
+    PARALLEL_NO,
+    PARALLEL_YES,
+    PARALLEL_KEY,         /* as use_parallel_residual says */
+    PARALLEL_NO_FFN_NORM, /* in files without ffn_norm */
+};
+
+/* Scales of embeddings, residuals and logits that a file may name. */
+enum arch_scales {
+    SCALES_NONE,
+    SCALES_GRANITE, /* all three; logits are divided */
+    SCALES_MINICPM, /* the same, with values for what the file does not name */
+    SCALES_LOGITS,  /* logits are multiplied */
+};
+
+/* Layers that rotate nothing. */
+enum arch_rope_where {
+    ROPE_EVERYWHERE,
+    ROPE_NOWHERE,
+    ROPE_WINDOWS,    /* where some layers have windows, only those rotate */
+    ROPE_THREE_OF_4, /* each fourth layer does not */
+    ROPE_KEY,        /* none, if rope.scaling.finetuned is false */
+    ROPE_BAICHUAN,   /* its small model rotates, the large one has ALiBi */
+};
+
 struct arch {
     const char *name;
     enum rope_kind rope;
+    enum arch_rope_where rope_where;
+    bool rope_local;   /* layers with windows rotate without scaling, */
+    double local_base; /* by this frequency base if the file names none; 0 = the model's */
+    bool layer_norm;   /* norms subtract the mean; else RMS norms */
+    bool qk_norm_whole;
+    enum arch_parallel parallel;
+    bool fused_gate; /* ffn_up may hold the rows of ffn_gate, before its own */
+    bool learned_positions;
+    bool temperature; /* queries grow with the position if the file says so */
+    enum arch_scales scales;
     enum act_kind act;
     bool gated;
-    bool embd_scale_sqrt;        /* embeddings are multiplied by sqrt(n_embd) */
-    uint32_t window_default;     /* sliding window when the file has no key; 0 = none */
-    uint32_t window_period;      /* every n-th layer sees the whole context; 0 = no layer does */
+    bool embd_scale_sqrt;    /* embeddings are multiplied by sqrt(n_embd) */
+    uint32_t window_default; /* sliding window when the file has no key; 0 = none */
+    bool window_ignored;    /* windows that files name are not applied; llama.cpp does not either */
+    uint32_t window_period; /* every n-th layer sees the whole context, unless the file says
+                               which; 0 = no layer does */
     double attn_softcap_default; /* when the file has no key; 0 = none */
     double final_softcap_default;
     uint32_t embd_scale_layers; /* models of so many layers scale q·k by sqrt(n_embd / n_heads) */
@@ -32,5 +70,6 @@ struct arch {
 
 const struct arch *arch_find(struct str name); /* or NULL */
 const struct arch *arch_at(size_t i);          /* NULL past the last */
+const struct arch *dense_arch_at(size_t i);    /* of arch_dense.c */
 
 #endif

@@ -172,52 +172,55 @@ static const struct layer_desc *attention_layer(const struct descriptor *d)
     return NULL;
 }
 
-/* Which layers of an encoder have windows: the file says it for each, or how many layers a period
- * has, of which one sees the whole context. A window is symmetric, so one as wide as the context
- * does not see all of it. */
-static int read_encoder_windows(const struct gguf *g, const struct arch *a, struct descriptor *d,
-                                struct error *err)
+/* Which layers see the whole context: the file says it for each layer, or how many a period has, of
+ * which the last (or first) one does. */
+static int read_whole_layers(const struct gguf *g, const struct arch *a, const struct descriptor *d,
+                             bool *whole, struct error *err)
 {
-    uint32_t window = 0, period = a->window_period;
+    uint32_t period = a->window_period;
+    bool first = a->encoder && a->encoder->whole_first;
     char key[KEY_MAX];
-    int r = read_count(g, d, "attention.sliding_window", false, 0, UINT32_MAX, &window, err);
-    if (r < 0 || window == 0)
-        return r;
     key_of(d, "attention.sliding_window_pattern", key);
     CLEANUP_FREE bool *has = NULL;
     size_t n = 0;
     enum gguf_type type;
     uint64_t n_items;
-    if (gguf_array_info(g, key, &type, &n_items)) {
+    int r = 0;
+    if (period > 0 && gguf_array_info(g, key, &type, &n_items)) {
         r = gguf_get_bool_array(g, key, &has, &n, err);
         if (r == 0 && n < d->n_layers)
             r = error_set(err, ERR_CORRUPT, "%s has %zu items for %" PRIu32 " layers", key, n,
                           d->n_layers);
-    } else {
-        r = read_count(g, d, "attention.sliding_window_pattern", false, 1, UINT32_MAX, &period, err);
+    } else if (period > 0) {
+        r = read_count(g, d, "attention.sliding_window_pattern", false, 1, UINT32_MAX, &period,
+                       err);
     }
-    for (uint32_t i = 0; r == 0 && i < d->n_layers; i++) {
-        bool first = a->encoder->whole_first;
-        bool whole = has ? !has[i] : first ? i % period == 0 : (i + 1) % period == 0;
-        d->layers[i].window = whole ? 0 : window;
-    }
+    for (uint32_t i = 0; r == 0 && i < d->n_layers; i++)
+        whole[i] = has          ? !has[i]
+                   : period > 0 ? (first ? i % period == 0 : (i + 1) % period == 0)
+                                : false;
     return r;
 }
 
+/* A causal window as wide as the context sees all of it; a symmetric one does not. */
 static int read_windows(const struct gguf *g, const struct arch *a, struct descriptor *d,
                         struct error *err)
 {
-    if (a->encoder)
-        return read_encoder_windows(g, a, d, err);
     uint32_t window = a->window_default;
     int r = read_count(g, d, "attention.sliding_window", false, 0, UINT32_MAX, &window, err);
-    if (r < 0)
+    if (r < 0 || window == 0 || a->window_ignored)
         return r;
-    for (uint32_t i = 0; i < d->n_layers; i++) {
-        bool whole = a->window_period > 0 && (i + 1) % a->window_period == 0;
-        d->layers[i].window = whole || window >= d->n_ctx_train ? 0 : window;
+    CLEANUP_FREE bool *whole = xcalloc(d->n_layers, sizeof(*whole));
+    r = read_whole_layers(g, a, d, whole, err);
+    for (uint32_t i = 0; r == 0 && i < d->n_layers; i++) {
+        struct layer_desc *l = &d->layers[i];
+        l->window = whole[i] || (d->causal && window >= d->n_ctx_train) ? 0 : window;
+        if (!whole[i] && (a->rope_local || a->encoder))
+            l->rope = LAYER_ROPE_LOCAL;
+        if (whole[i] && a->rope_where == ROPE_WINDOWS)
+            l->rope = LAYER_ROPE_NONE;
     }
-    return 0;
+    return r;
 }
 
 /* ---- rotation ---- */
@@ -225,22 +228,16 @@ static int read_windows(const struct gguf *g, const struct arch *a, struct descr
 static int read_yarn(const struct gguf *g, struct descriptor *d, struct error *err)
 {
     struct rope_desc *rope = &d->rope;
-    char key[KEY_MAX];
-    if (gguf_has(g, key_of(d, "rope.scaling.yarn_log_multiplier", key)))
-        return error_set(err, ERR_UNSUPPORTED, "%s is not supported", key);
-    rope->orig_ctx = d->n_ctx_train;
+    double log_multiplier = 0; /* how much of the growth of sin and cos is taken back; 0 = none */
+    rope->orig_ctx = d->long_ctx;
     rope->ext_factor = 1;
-    rope->attn_factor = 1;
     rope->beta_fast = 32;
     rope->beta_slow = 1;
-    int r = read_count(g, d, "rope.scaling.original_context_length", false, 1, UINT32_MAX,
-                       &rope->orig_ctx, err);
-    if (r == 0)
-        r = read_real(g, d, "rope.scaling.yarn_ext_factor", 0, 1, &rope->ext_factor, err);
-    if (r == 0)
-        r = read_real(g, d, "rope.scaling.attn_factor", 1e-6, 1e6, &rope->attn_factor, err);
+    int r = read_real(g, d, "rope.scaling.yarn_ext_factor", 0, 1, &rope->ext_factor, err);
     if (r == 0)
         r = read_real(g, d, "rope.scaling.yarn_attn_factor", 1e-6, 1e6, &rope->attn_factor, err);
+    if (r == 0)
+        r = read_real(g, d, "rope.scaling.yarn_log_multiplier", 0, 1e6, &log_multiplier, err);
     if (r == 0)
         r = read_real(g, d, "rope.scaling.yarn_beta_fast", 1e-6, 1e6, &rope->beta_fast, err);
     if (r == 0)
@@ -251,6 +248,7 @@ static int read_yarn(const struct gguf *g, struct descriptor *d, struct error *e
         return error_set(err, ERR_CORRUPT,
                          "YaRN scaling by %g with frequency base %g makes no sense", rope->factor,
                          rope->freq_base);
+    rope->attn_factor /= 1 + 0.1 * log_multiplier * log(rope->factor);
     return 0;
 }
 
@@ -270,8 +268,18 @@ static int read_rope_scaling(const struct gguf *g, struct descriptor *d, struct 
         return r;
     rope->factor = factor > 0 ? factor : 1;
     rope->scaling = ROPE_SCALING_NONE;
-    if (str_eq_c(type, "none"))
+    rope->attn_factor = 1;
+    d->long_ctx = d->n_ctx_train;
+    r = read_count(g, d, "rope.scaling.original_context_length", false, 1, UINT32_MAX, &d->long_ctx,
+                   err);
+    if (r == 0)
+        r = read_real(g, d, "rope.scaling.attn_factor", 1e-6, 1e6, &rope->attn_factor, err);
+    if (r < 0 || str_eq_c(type, "none"))
+        return r;
+    if (str_eq_c(type, "longrope") && rope->factor == 1) {
+        rope->scaling = ROPE_SCALING_LONG;
         return 0;
+    }
     if (str_eq_c(type, "linear")) {
         if (rope->factor < 1e-6)
             return error_set(err, ERR_CORRUPT, "%s.rope.scaling.factor is %g", d->arch,
@@ -285,30 +293,79 @@ static int read_rope_scaling(const struct gguf *g, struct descriptor *d, struct 
         return read_yarn(g, d, err);
     }
     return error_set(err, ERR_UNSUPPORTED,
-                     "%s.rope.scaling.type '%.*s' is not supported (supported: none, linear, yarn)",
-                     d->arch, (int)MIN(type.len, 80), type.ptr);
+                     "%s.rope.scaling.type '%.*s' is not supported%s (supported: none, linear, "
+                     "yarn, longrope)",
+                     d->arch, (int)MIN(type.len, 80), type.ptr,
+                     rope->factor == 1 ? "" : " with rope.scaling.factor");
+}
+
+/* Layers with windows rotate without scaling where the architecture says so, and perhaps slower. */
+static int read_rope_local(const struct gguf *g, const struct arch *a, struct descriptor *d,
+                           struct error *err)
+{
+    struct rope_desc *local = &d->rope_local;
+    *local = d->rope;
+    if (!a->rope_local && !a->encoder)
+        return 0;
+    if (a->rope_local) {
+        local->scaling = ROPE_SCALING_NONE;
+        local->attn_factor = 1;
+    }
+    if (a->local_base > 0)
+        local->freq_base = a->local_base;
+    return read_real(g, d, "rope.freq_base_swa", 1e-6, (double)__FLT_MAX__, &local->freq_base, err);
+}
+
+/* Which layers rotate: ret_any is whether one may. */
+static int read_rope_where(const struct gguf *g, const struct arch *a, struct descriptor *d,
+                           bool *ret_any, struct error *err)
+{
+    bool any = a->encoder ? a->encoder->rotates : !a->recurrent || a->recurrent->rotates;
+    char key[KEY_MAX];
+    int r = 0;
+    switch (a->rope_where) {
+    case ROPE_EVERYWHERE:
+    case ROPE_WINDOWS: /* read_windows() marks them */
+        break;
+    case ROPE_NOWHERE:
+        any = false;
+        break;
+    case ROPE_THREE_OF_4:
+        for (uint32_t i = 3; i < d->n_layers; i += 4)
+            d->layers[i].rope = LAYER_ROPE_NONE;
+        break;
+    case ROPE_KEY:
+        r = gguf_want_bool(g, key_of(d, "rope.scaling.finetuned", key), &any, err);
+        break;
+    case ROPE_BAICHUAN: /* no key tells them apart */
+        any = d->n_layers == 32;
+        d->alibi = d->n_layers == 40;
+        if (!any && !d->alibi)
+            r = error_set(err, ERR_UNSUPPORTED,
+                          "a %s model of %" PRIu32 " layers is not supported: it is known how "
+                          "those of 32 and of 40 layers tell positions apart",
+                          d->arch, d->n_layers);
+        break;
+    }
+    *ret_any = any;
+    return r;
 }
 
 static int read_rope(const struct gguf *g, const struct arch *a, struct descriptor *d,
                      struct error *err)
 {
     struct rope_desc *rope = &d->rope;
-    if (a->encoder && !a->encoder->rotates)
-        return 0;
-    bool rotates = !a->recurrent || a->recurrent->rotates;
-    char key[KEY_MAX];
-    int known = 0;
-    if (a->recurrent && a->recurrent->rotates_key)
-        known = gguf_want_bool(g, key_of(d, "rope.scaling.finetuned", key), &rotates, err);
-    if (known < 0 || !rotates || !attention_layer(d))
-        return known;
+    bool rotates;
+    int r = read_rope_where(g, a, d, &rotates, err);
+    if (r < 0 || !rotates || !attention_layer(d))
+        return r;
     rope->kind = a->rope;
     rope->dims = UINT32_MAX;
     for (uint32_t i = 0; i < d->n_layers; i++)
         if (d->layers[i].n_kv_heads > 0)
             rope->dims = MIN(rope->dims, d->layers[i].head_k);
     uint32_t narrowest = rope->dims;
-    int r = read_count(g, d, "rope.dimension_count", false, 2, narrowest, &rope->dims, err);
+    r = read_count(g, d, "rope.dimension_count", false, 2, narrowest, &rope->dims, err);
     if (r < 0)
         return r;
     if (rope->dims % 2 != 0)
@@ -316,17 +373,24 @@ static int read_rope(const struct gguf *g, const struct arch *a, struct descript
                          d->arch, rope->dims);
     rope->freq_base = 10000;
     r = read_real(g, d, "rope.freq_base", 1e-6, (double)__FLT_MAX__, &rope->freq_base, err);
-    return r < 0 ? r : read_rope_scaling(g, d, err);
+    if (r == 0)
+        r = read_rope_scaling(g, d, err);
+    return r < 0 ? r : read_rope_local(g, a, d, err);
 }
 
 /* ---- scales ---- */
 
-/* Granite's scales; 0 in the file also means none. */
-static int read_granite_scales(const struct gguf *g, struct descriptor *d, struct error *err)
+/* 0 in the file also means none. */
+static int read_stream_scales(const struct gguf *g, const struct arch *a, struct descriptor *d,
+                              struct error *err)
 {
-    double embd = 1, residual = 1, logit = 1;
-    int r = read_real(g, d, "embedding_scale", 0, 1e6, &embd, err);
-    if (r == 0)
+    bool multiplies = a->scales == SCALES_LOGITS, minicpm = a->scales == SCALES_MINICPM;
+    double embd = minicpm ? 12 : 1, residual = minicpm ? 1.4 / sqrt(d->n_layers) : 1;
+    double logit = minicpm ? d->n_embd / 256.0 : 1;
+    int r = 0;
+    if (!multiplies)
+        r = read_real(g, d, "embedding_scale", 0, 1e6, &embd, err);
+    if (r == 0 && !multiplies)
         r = read_real(g, d, "residual_scale", 0, 1e6, &residual, err);
     if (r == 0)
         r = read_real(g, d, "logit_scale", 0, 1e6, &logit, err);
@@ -334,8 +398,18 @@ static int read_granite_scales(const struct gguf *g, struct descriptor *d, struc
         return r;
     d->embd_scale = embd > 0 ? (float)embd : 1.0f;
     d->residual_scale = residual > 0 ? (float)residual : 1.0f;
-    d->logit_scale = logit > 0 ? (float)(1 / logit) : 1.0f;
+    d->logit_scale = logit > 0 ? (float)(multiplies ? logit : 1 / logit) : 1.0f;
     return 0;
+}
+
+/* How much queries grow with their position. */
+static int read_temperature(const struct gguf *g, struct descriptor *d, struct error *err)
+{
+    double scale = 0;
+    int r = read_real(g, d, "attention.temperature_scale", 0, 1e6, &scale, err);
+    d->temp_scale = (float)scale;
+    d->temp_length = d->long_ctx;
+    return r;
 }
 
 static int read_scales(const struct gguf *g, const struct arch *a, struct descriptor *d,
@@ -343,8 +417,9 @@ static int read_scales(const struct gguf *g, const struct arch *a, struct descri
 {
     char key[KEY_MAX];
     double eps = 0;
-    const char *suffix = a->encoder && !a->encoder->rms ? "attention.layer_norm_epsilon"
-                                                        : "attention.layer_norm_rms_epsilon";
+    bool layer_norm = a->encoder ? !a->encoder->rms : a->layer_norm;
+    const char *suffix =
+        layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
     bool or_ffn = a->recurrent && a->recurrent->where == WHERE_OR_FFN;
     if (or_ffn && !gguf_has(g, key_of(d, suffix, key)))
         suffix = "attention.layer_norm_epsilon"; /* their files may have this name alone */
@@ -383,7 +458,9 @@ static int read_scales(const struct gguf *g, const struct arch *a, struct descri
     d->final_softcap = (float)final_cap;
     d->embd_scale = a->embd_scale_sqrt ? sqrtf((float)d->n_embd) : 1.0f;
     d->residual_scale = d->logit_scale = 1.0f;
-    return a->recurrent && a->recurrent->granite ? read_granite_scales(g, d, err) : 0;
+    if (a->temperature)
+        r = read_temperature(g, d, err);
+    return r < 0 || a->scales == SCALES_NONE ? r : read_stream_scales(g, a, d, err);
 }
 
 /* ---- embeddings and ranking ---- */
@@ -457,14 +534,8 @@ static int check_causal(const struct gguf *g, const struct descriptor *d, struct
 
 static int read_encoder(const struct gguf *g, struct descriptor *d, struct error *err)
 {
-    int r = 0;
-    d->local_freq_base = d->rope.freq_base;
-    if (r == 0 && d->encoder->rotates)
-        r = read_real(g, d, "rope.freq_base_swa", 1e-6, (double)__FLT_MAX__, &d->local_freq_base,
-                      err);
     uint32_t types = 0;
-    if (r == 0)
-        r = gguf_want_u32(g, "tokenizer.ggml.token_type_count", &types, err);
+    int r = gguf_want_u32(g, "tokenizer.ggml.token_type_count", &types, err);
     if (r == 0 && types > MODEL_MAX_VOCAB)
         r = error_set(err, ERR_CORRUPT, "tokenizer.ggml.token_type_count is %" PRIu32, types);
     d->n_token_types = types;
@@ -476,6 +547,25 @@ static int read_encoder(const struct gguf *g, struct descriptor *d, struct error
             l->n_ff != first->n_ff)
             r = error_set(err, ERR_UNSUPPORTED,
                           "layers of different sizes are not supported for '%s'", d->arch);
+    }
+    return r;
+}
+
+/* Whether both halves of a layer read the same. */
+static int read_parallel(const struct gguf *g, const struct arch *a, struct descriptor *d,
+                         struct error *err)
+{
+    char key[KEY_MAX];
+    int r = 0;
+    d->parallel = a->parallel == PARALLEL_YES;
+    if (a->parallel == PARALLEL_KEY && !gguf_has(g, key_of(d, "use_parallel_residual", key)))
+        return error_set(err, ERR_NOT_FOUND, "the file has no key '%s'", key);
+    if (a->parallel == PARALLEL_KEY)
+        r = gguf_want_bool(g, key, &d->parallel, err);
+    if (a->parallel == PARALLEL_NO_FFN_NORM) {
+        const uint64_t norm = UINT64_C(1) << LT_FFN_NORM | UINT64_C(1) << LT_FFN_NORM_BIAS;
+        d->parallel = !gguf_tensor_find(g, STR("blk.0.ffn_norm.weight"));
+        d->tensors_required |= d->parallel ? 0 : norm;
     }
     return r;
 }
@@ -496,6 +586,10 @@ int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *
         .act = a->act,
         .gated = a->gated,
         .causal = !a->encoder,
+        .layer_norm = a->layer_norm,
+        .qk_norm_whole = a->qk_norm_whole,
+        .fused_gate = a->fused_gate,
+        .learned_positions = a->learned_positions,
         .encoder = a->encoder,
         .tensors_required = a->required,
         .tensors_optional = a->optional,
@@ -521,6 +615,8 @@ int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *
         r = read_rope(g, a, &d, err);
     if (r == 0)
         r = read_scales(g, a, &d, err);
+    if (r == 0)
+        r = read_parallel(g, a, &d, err);
     if (r == 0)
         r = check_causal(g, &d, err);
     if (r == 0)

@@ -7,20 +7,25 @@
  *
  * One layer, with everything that may be there (x is the residual stream):
  *
- *     h = norm(x) * attn_norm
+ *     h = norm(x) * attn_norm + bias
  *     q, k, v = Wq h + bq, Wk h + bk, Wv h + bv        (heads: n_heads, n_kv_heads, n_kv_heads)
- *     q, k = rms(q) * q_norm, rms(k) * k_norm          per head, "QK-norm"
+ *     q, k = norm(q) * q_norm, norm(k) * k_norm        per head, or over all of them
  *     q, k = rope(q), rope(k)
  *     h = Wo attention(q, k, v) + bo
- *     h = rms(h) * post_attn_norm
+ *     h = norm(h) * post_attn_norm
  *     x = x + h
- *     h = norm(x) * ffn_norm
+ *     h = norm(x) * ffn_norm + bias
  *     h = Wdown (act(Wgate h) * (Wup h))               or Wdown act(Wup h), not gated
  *                                                      or Σ_e p[e] of them, a mixture of experts
- *     h = rms(h) * post_ffn_norm
+ *     h = norm(h) * post_ffn_norm
  *     x = x + h
  *
- * before it x = embd_scale * embedding(id), behind all layers logits = softcap(W norm(x)).
+ * before it x = embd_scale * embedding(id) + position, behind all layers
+ * logits = softcap(logit_scale * (W norm(x) + b)).
+ *
+ * Where `parallel`, both halves read the x before the layer, x = x + attention + ffn: the second
+ * half has a norm of its own, or reads what attn_norm gave; attention then reads that too, or
+ * norm(x) * attn_norm_2.
  */
 #ifndef ENGINE_MODEL_DESCRIPTOR_H
 #define ENGINE_MODEL_DESCRIPTOR_H
@@ -90,6 +95,13 @@ enum layer_tensor {
     LT_FFN_GATE_EXPERTS,
     LT_FFN_UP_EXPERTS,
     LT_FFN_DOWN_EXPERTS,
+    /* beside, or in place of, those above */
+    LT_ATTN_NORM_BIAS,
+    LT_ATTN_NORM_2, /* before attention; then LT_ATTN_NORM is the feed-forward part's */
+    LT_ATTN_NORM_2_BIAS,
+    LT_ATTN_Q_NORM_ALL, /* of all heads, in place of LT_ATTN_Q_NORM */
+    LT_ATTN_K_NORM_ALL,
+    LT_FFN_NORM_BIAS,
     LT_COUNT, /* at most 64: sets of them are bits of a uint64_t */
 };
 
@@ -123,7 +135,8 @@ enum pooling {
     POOLING_RANK, /* scores, not a vector */
 };
 
-/* Heads behind the pooled vector (head.h): which tensors a model may have, and how they are used. */
+/* Heads behind the pooled vector (head.h): which tensors a model may have, and how they are used.
+ */
 enum head_flags {
     HEAD_CLS = 1,
     HEAD_CLS_ONE = 2, /* the same, to one value */
@@ -137,27 +150,37 @@ enum head_flags {
     HEAD_SOFTMAX = 512, /* the scores become probabilities */
 };
 
-enum rope_scaling { ROPE_SCALING_NONE, ROPE_SCALING_LINEAR, ROPE_SCALING_YARN };
+enum rope_scaling {
+    ROPE_SCALING_NONE,
+    ROPE_SCALING_LINEAR,
+    ROPE_SCALING_YARN,
+    ROPE_SCALING_LONG, /* LongRoPE: by factors that are tensors */
+};
 
 struct rope_desc {
     enum rope_kind kind;
     uint32_t dims; /* even, at most the head width; 0 = nothing is rotated */
     double freq_base;
     enum rope_scaling scaling;
-    double factor; /* linear, YaRN: the context is this many times the trained one; >= 1 */
+    double factor;      /* linear, YaRN: the context is this many times the trained one; >= 1 */
+    double attn_factor; /* multiplies sin and cos, beside what YaRN does; 1 = nothing */
     /* YaRN only */
     uint32_t orig_ctx; /* the context before stretching */
-    double beta_fast, beta_slow, ext_factor, attn_factor;
+    double beta_fast, beta_slow, ext_factor;
 };
+
+/* How a layer rotates queries and keys. */
+enum layer_rope { LAYER_ROPE, LAYER_ROPE_LOCAL, LAYER_ROPE_NONE };
 
 struct layer_desc {
     enum recurrent_kind recurrent;
+    enum layer_rope rope;
     uint32_t n_heads;
     uint32_t n_kv_heads; /* divides n_heads; 0 = the layer has no attention */
     uint32_t head_k;     /* width of a query and of a key head */
     uint32_t head_v;
-    uint32_t n_ff;   /* 0 = no feed-forward part */
-    uint32_t window; /* 0 = the whole context is seen */
+    uint32_t n_ff;             /* 0 = no feed-forward part */
+    uint32_t window;           /* 0 = the whole context is seen */
     uint64_t tensors_required; /* beside those of all layers */
     uint64_t tensors_optional;
 };
@@ -176,9 +199,19 @@ struct descriptor {
     uint32_t n_experts;      /* 0 = one feed-forward part; then n_ff is that of each expert */
     uint32_t n_experts_used; /* by a token; 1 .. n_experts */
     float expert_scale;      /* multiplies what they add up to */
+    bool layer_norm;         /* norms subtract the mean; else RMS norms */
     float norm_eps;
+    bool qk_norm_whole; /* over all heads together; else each by itself */
+    bool parallel;
+    bool fused_gate; /* the rows of ffn_gate may stand before those of ffn_up, in one tensor */
+    bool learned_positions;
     float embd_scale; /* 1 = none */
     struct rope_desc rope;
+    struct rope_desc rope_local; /* of LAYER_ROPE_LOCAL; the same kind and dims */
+    uint32_t long_ctx;           /* a longer context takes the long factors of LongRoPE */
+    bool alibi;                  /* ALiBi in all layers */
+    float temp_scale; /* queries times 1 + temp_scale ln(1 + floor(position / temp_length)) */
+    uint32_t temp_length;
     float attn_scale;   /* of q·k */
     float attn_softcap; /* 0 = none */
     float final_softcap;
@@ -188,7 +221,6 @@ struct descriptor {
     bool gated;
     bool causal;
     const struct encoder_arch *encoder; /* encoder.h; NULL = a decoder */
-    double local_freq_base;             /* encoders: the frequency base of layers with windows */
     uint32_t n_token_types;             /* encoders; 0 = the file does not say */
     enum pooling pooling;               /* POOLING_NONE where the file does not say */
     unsigned head;                      /* enum head_flags */

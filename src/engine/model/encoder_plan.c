@@ -2,7 +2,6 @@
  *
  * From an encoder's descriptor and weights to operations; encoder.h shows what one layer computes.
  * Every layer has the same sizes, so the slots are made once. */
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -191,22 +190,6 @@ static void make_slots(struct model_plan *p, const struct descriptor *d)
         p->slot_width[i] = widths[i];
 }
 
-/* "Train Short, Test Long": the slopes are a geometric sequence for a power of two, and the odd
- * members of the next finer one for the heads beyond. */
-static float *alibi_slopes(uint32_t n_heads)
-{
-    const double max_bias = 8;
-    float *slopes = xcalloc(n_heads, sizeof(*slopes));
-    uint32_t power = 1;
-    while (power <= n_heads / 2)
-        power *= 2;
-    for (uint32_t h = 0; h < n_heads; h++) {
-        double exponent = h < power ? h + 1.0 : (h - power) + 0.5;
-        slopes[h] = (float)exp2(-max_bias / power * exponent);
-    }
-    return slopes;
-}
-
 void encoder_plan_build(struct model_plan *ret, const struct descriptor *d,
                         const struct encoder_weights *w)
 {
@@ -214,14 +197,12 @@ void encoder_plan_build(struct model_plan *ret, const struct descriptor *d,
     struct builder b = {.d = d, .w = w, .out = ret, .x = SLOT_X, .y = SLOT_Y, .h = SLOT_H};
     make_slots(ret, d);
     if (d->encoder->rotates) {
-        struct rope_desc local = d->rope;
-        local.freq_base = d->local_freq_base;
         ret->inv_freq = xcalloc(d->rope.dims, sizeof(float));
         rope_frequencies(&d->rope, NULL, ret->inv_freq, &b.mscale);
-        rope_frequencies(&local, NULL, ret->inv_freq + d->rope.dims / 2, &b.local_mscale);
+        rope_frequencies(&d->rope_local, NULL, ret->inv_freq + d->rope.dims / 2, &b.local_mscale);
     }
     if (d->encoder->alibi)
-        ret->slopes = alibi_slopes(d->layers[0].n_heads);
+        ret->slopes = plan_alibi_slopes(d->layers[0].n_heads);
 
     build_input(&b);
     for (uint32_t i = 0; i < d->n_layers; i++) {

@@ -26,6 +26,14 @@ struct model {
 
 DEFINE_CLEANUP(model, struct model, model_free);
 
+static void build_plans(struct model *m, uint32_t n_ctx)
+{
+    model_plan_release(&m->logits);
+    model_plan_release(&m->hidden);
+    model_plan_build(&m->logits, &m->desc, &m->weights, n_ctx, PLAN_LOGITS);
+    model_plan_build(&m->hidden, &m->desc, &m->weights, n_ctx, PLAN_HIDDEN);
+}
+
 static int load(struct model *m, const struct model_options *o, struct error *err)
 {
     int r = descriptor_read(m->gguf, &m->desc, err);
@@ -46,8 +54,7 @@ static int load(struct model *m, const struct model_options *o, struct error *er
         r = weights_load(&m->weights, m->gguf, &m->desc, m->backend, err);
         if (r < 0)
             return r;
-        model_plan_build(&m->logits, &m->desc, &m->weights, PLAN_LOGITS);
-        model_plan_build(&m->hidden, &m->desc, &m->weights, PLAN_HIDDEN);
+        build_plans(m, m->desc.n_ctx_train);
     }
     if (head_can_rank(head))
         head_plan_build(&m->rank, &m->desc, head, true, &m->rank_width);
@@ -85,6 +92,18 @@ void model_free(struct model *m)
     descriptor_release(&m->desc);
     gguf_free(m->gguf);
     free(m);
+}
+
+int model_set_context(struct model *m, uint32_t n_ctx, struct error *err)
+{
+    if (m->desc.learned_positions && n_ctx > m->desc.n_ctx_train)
+        return error_set(err, ERR_INVALID,
+                         "a context of %" PRIu32 " tokens is not possible: a %s model has learned "
+                         "the positions of %" PRIu32 " tokens",
+                         n_ctx, m->desc.arch, m->desc.n_ctx_train);
+    if (!m->desc.encoder)
+        build_plans(m, n_ctx);
+    return 0;
 }
 
 const struct descriptor *model_descriptor(const struct model *m)
@@ -202,8 +221,7 @@ static int execute(struct model *m, const struct model_plan *p, struct kv *kv,
                    struct error *err)
 {
     int r = check_ids(m, batch, err);
-    return r < 0 ? r
-                 : m->backend->ops->execute(m->backend, &p->plan, kv, batch, out, cancel, err);
+    return r < 0 ? r : m->backend->ops->execute(m->backend, &p->plan, kv, batch, out, cancel, err);
 }
 
 bool model_generates(const struct model *m)

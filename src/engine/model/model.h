@@ -36,6 +36,10 @@ int model_load(const char *path, const struct model_options *o, struct model **r
                struct error *err);
 void model_free(struct model *m); /* NULL is fine */
 
+/* The most tokens that a sequence will have, 1 or more; until this is called, n_ctx_train. What the
+ * model computes may depend on it (LongRoPE). ERR_INVALID for more than it can tell apart. */
+int model_set_context(struct model *m, uint32_t n_ctx, struct error *err);
+
 const struct descriptor *model_descriptor(const struct model *m);
 const struct gguf *model_gguf(const struct model *m); /* metadata stays readable */
 struct backend *model_backend(const struct model *m);

@@ -7,6 +7,7 @@
  * the last layer, behind its attention. */
 #include "engine/model/plan_builder.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -52,18 +53,37 @@ void plan_slice(struct builder *b, uint16_t dst, uint32_t dst_at, uint16_t a, ui
                             .slice = {.group = group, .at = at, .n = n, .dst_at = dst_at}});
 }
 
-static void add_rope(struct builder *b, uint16_t s, uint32_t head)
+/* The architecture's norm, RMS or not. */
+static void add_norm(struct builder *b, uint16_t dst, uint16_t a, const struct weight *w,
+                     const struct weight *bias, uint32_t head)
 {
-    if (b->d->rope.dims == 0)
+    if (!b->d->layer_norm) {
+        plan_norm(b, dst, a, w, head);
         return;
+    }
+    plan_add(b, (struct op){.kind = OP_LAYER_NORM,
+                            .dst = dst,
+                            .a = a,
+                            .w = w,
+                            .bias = bias,
+                            .head = head,
+                            .eps = b->d->norm_eps});
+}
+
+static void add_rope(struct builder *b, const struct layer_desc *l, uint16_t s)
+{
+    const struct rope_desc *rope = &b->d->rope;
+    if (rope->dims == 0 || l->rope == LAYER_ROPE_NONE)
+        return;
+    bool local = l->rope == LAYER_ROPE_LOCAL;
     plan_add(b, (struct op){.kind = OP_ROPE,
                             .dst = s,
                             .a = s,
-                            .head = head,
-                            .rope = {.kind = b->d->rope.kind,
-                                     .dims = b->d->rope.dims,
-                                     .inv_freq = b->out->inv_freq,
-                                     .mscale = b->mscale}});
+                            .head = l->head_k,
+                            .rope = {.kind = rope->kind,
+                                     .dims = rope->dims,
+                                     .inv_freq = b->out->inv_freq + (local ? rope->dims / 2 : 0),
+                                     .mscale = local ? b->local_mscale : b->mscale}});
 }
 
 /* Queries to slot q; their gates, where the model has some, to the slot that is returned. */
@@ -82,6 +102,14 @@ static uint16_t build_queries(struct builder *b, const struct layer_desc *l,
     return gate;
 }
 
+/* Queries or keys; the weights are those of one head, or of all. */
+static void add_head_norm(struct builder *b, const struct layer_desc *l, uint16_t s,
+                          const struct weight *one, const struct weight *all)
+{
+    if (one || all)
+        add_norm(b, s, s, one ? one : all, NULL, b->d->qk_norm_whole ? 0 : l->head_k);
+}
+
 /* dst = Wo attention(h) */
 static void build_attention(struct builder *b, uint16_t layer, uint16_t h, uint16_t dst)
 {
@@ -96,12 +124,16 @@ static void build_attention(struct builder *b, uint16_t layer, uint16_t h, uint1
     uint16_t gate = build_queries(b, l, t, h, q);
     plan_matmul(b, k, h, t[LT_ATTN_K], t[LT_ATTN_K_BIAS]);
     plan_matmul(b, v, h, t[LT_ATTN_V], t[LT_ATTN_V_BIAS]);
-    if (t[LT_ATTN_Q_NORM])
-        plan_norm(b, q, q, t[LT_ATTN_Q_NORM], l->head_k);
-    if (t[LT_ATTN_K_NORM])
-        plan_norm(b, k, k, t[LT_ATTN_K_NORM], l->head_k);
-    add_rope(b, q, l->head_k);
-    add_rope(b, k, l->head_k);
+    add_head_norm(b, l, q, t[LT_ATTN_Q_NORM], t[LT_ATTN_Q_NORM_ALL]);
+    add_head_norm(b, l, k, t[LT_ATTN_K_NORM], t[LT_ATTN_K_NORM_ALL]);
+    add_rope(b, l, q);
+    add_rope(b, l, k);
+    if (d->temp_scale > 0)
+        plan_add(b, (struct op){.kind = OP_SCALE_POSITION,
+                                .dst = q,
+                                .a = q,
+                                .scale = d->temp_scale,
+                                .length = d->temp_length});
     plan_add(b, (struct op){.kind = OP_KV_STORE, .a = k, .b = v, .layer = layer});
     plan_add(b, (struct op){.kind = OP_ATTENTION,
                             .dst = attn,
@@ -114,7 +146,8 @@ static void build_attention(struct builder *b, uint16_t layer, uint16_t h, uint1
                                      .scale = d->attn_scale,
                                      .softcap = d->attn_softcap,
                                      .window = l->window,
-                                     .causal = d->causal}});
+                                     .causal = d->causal,
+                                     .slopes = b->out->slopes}});
     if (gate != q)
         plan_add(
             b, (struct op){.kind = OP_GLU, .dst = attn, .a = gate, .b = attn, .act = ACT_SIGMOID});
@@ -139,21 +172,23 @@ static void build_mixer(struct builder *b, uint16_t layer, uint16_t x)
         return;
     uint16_t h = plan_slot(b, SLOT_H, b->d->n_embd);
     uint16_t attn = both ? plan_slot(b, SLOT_BESIDE, b->d->n_embd) : h;
+    uint16_t in = t[LT_ATTN_NORM] ? h : x;
 
-    plan_norm(b, h, x, t[LT_ATTN_NORM], 0);
+    if (t[LT_ATTN_NORM])
+        add_norm(b, h, x, t[LT_ATTN_NORM], t[LT_ATTN_NORM_BIAS], 0);
     if (attention)
-        build_attention(b, layer, h, attn);
+        build_attention(b, layer, in, attn);
     if (l->recurrent)
         plan_recurrent(b, layer, h);
     if (both)
         plan_add(b, (struct op){.kind = OP_ADD, .dst = h, .a = attn, .b = h});
     if (t[LT_POST_ATTN_NORM])
-        plan_norm(b, h, h, t[LT_POST_ATTN_NORM], 0);
+        add_norm(b, h, h, t[LT_POST_ATTN_NORM], NULL, 0);
     add_residual(b, x, h);
 }
 
-/* h = Wdown (act(Wgate h) * (Wup h)) */
-static void build_dense(struct builder *b, uint16_t layer, uint16_t h)
+/* dst = Wdown (act(Wgate h) * (Wup h)) */
+static void build_dense(struct builder *b, uint16_t layer, uint16_t h, uint16_t dst)
 {
     const struct descriptor *d = b->d;
     struct weight *const *t = b->w->layers[layer].t;
@@ -168,7 +203,7 @@ static void build_dense(struct builder *b, uint16_t layer, uint16_t h)
         plan_matmul(b, up, h, t[LT_FFN_UP], t[LT_FFN_UP_BIAS]);
         plan_add(b, (struct op){.kind = OP_ACT, .dst = up, .a = up, .act = d->act});
     }
-    plan_matmul(b, h, up, t[LT_FFN_DOWN], t[LT_FFN_DOWN_BIAS]);
+    plan_matmul(b, dst, up, t[LT_FFN_DOWN], t[LT_FFN_DOWN_BIAS]);
 }
 
 /* The same, of the experts that a router chooses for each row. */
@@ -204,51 +239,121 @@ static void build_ffn(struct builder *b, uint16_t layer, uint16_t x)
                                 : t[LT_FFN_NORM_POST] ? t[LT_FFN_NORM_POST]
                                 : t[LT_FFN_NORM_BARE] ? t[LT_FFN_NORM_BARE]
                                                       : t[LT_ATTN_NORM]; /* a part by itself */
-    uint16_t h = plan_slot(b, SLOT_H, d->n_embd);
+    uint16_t h = plan_slot(b, SLOT_H, d->n_embd), in = norm ? h : x;
 
-    plan_norm(b, h, x, norm, 0);
+    if (norm)
+        add_norm(b, h, x, norm, t[LT_FFN_NORM_BIAS], 0);
     if (d->n_experts > 0)
         build_experts(b, layer, h);
     else
-        build_dense(b, layer, h);
+        build_dense(b, layer, in, h);
     if (t[LT_POST_FFN_NORM])
-        plan_norm(b, h, h, t[LT_POST_FFN_NORM], 0);
+        add_norm(b, h, h, t[LT_POST_FFN_NORM], NULL, 0);
     add_residual(b, x, h);
 }
 
+static uint16_t select_rows(struct builder *b, uint16_t a, enum slot_use use)
+{
+    uint16_t dst = plan_slot(b, use, b->d->n_embd);
+    plan_add(b, (struct op){.kind = OP_SELECT, .dst = dst, .a = a});
+    return dst;
+}
+
+/* x = x + attention + ffn, both of the x before. Returns the slot of x. */
+static uint16_t build_parallel(struct builder *b, uint16_t layer, uint16_t x)
+{
+    const struct descriptor *d = b->d;
+    struct weight *const *t = b->w->layers[layer].t;
+    uint16_t h = plan_slot(b, SLOT_H, d->n_embd), attn = plan_slot(b, SLOT_BESIDE, d->n_embd);
+    uint16_t in = t[LT_ATTN_NORM_2] ? plan_slot(b, SLOT_NORM_2, d->n_embd) : h;
+
+    add_norm(b, h, x, t[LT_ATTN_NORM], t[LT_ATTN_NORM_BIAS], 0);
+    if (in != h)
+        add_norm(b, in, x, t[LT_ATTN_NORM_2], t[LT_ATTN_NORM_2_BIAS], 0);
+    build_attention(b, layer, in, attn);
+    if (layer + 1u == d->n_layers) {
+        x = select_rows(b, x, SLOT_X_OUT);
+        attn = select_rows(b, attn, SLOT_BESIDE_OUT);
+        h = t[LT_FFN_NORM] ? plan_slot(b, SLOT_H_OUT, d->n_embd) : select_rows(b, h, SLOT_H_OUT);
+    }
+    if (t[LT_FFN_NORM])
+        add_norm(b, h, x, t[LT_FFN_NORM], t[LT_FFN_NORM_BIAS], 0);
+    build_dense(b, layer, h, h);
+    add_residual(b, x, attn);
+    add_residual(b, x, h);
+    return x;
+}
+
+/* "Train Short, Test Long": the slopes are a geometric sequence for a power of two, and the odd
+ * members of the next finer one for the heads beyond. */
+float *plan_alibi_slopes(uint32_t n_heads)
+{
+    const double max_bias = 8;
+    float *slopes = xcalloc(n_heads, sizeof(*slopes));
+    uint32_t power = 1;
+    while (power <= n_heads / 2)
+        power *= 2;
+    for (uint32_t h = 0; h < n_heads; h++) {
+        double exponent = h < power ? h + 1.0 : (h - power) + 0.5;
+        slopes[h] = (float)exp2(-max_bias / power * exponent);
+    }
+    return slopes;
+}
+
+/* How positions are told apart: what attention needs for it. */
+static void prepare_positions(struct builder *b, uint32_t n_ctx)
+{
+    const struct descriptor *d = b->d;
+    uint32_t half = d->rope.dims / 2;
+    bool is_long = b->w->rope_factors_long && n_ctx > d->long_ctx;
+    const float *factors = is_long ? b->w->rope_factors_long : b->w->rope_factors;
+    b->out->inv_freq = xcalloc(2 * (size_t)half + 1, sizeof(float));
+    rope_frequencies(&d->rope, factors, b->out->inv_freq, &b->mscale);
+    rope_frequencies(&d->rope_local, factors, b->out->inv_freq + half, &b->local_mscale);
+    if (d->alibi)
+        b->out->slopes = plan_alibi_slopes(d->layers[0].n_heads);
+}
+
+static uint16_t build_logits(struct builder *b, uint16_t h)
+{
+    const struct descriptor *d = b->d;
+    const struct weights *w = b->w;
+    uint16_t out = plan_slot(b, SLOT_LOGITS, d->n_vocab);
+    plan_matmul(b, out, h, w->output ? w->output : w->token_embd, w->output_bias);
+    if (d->logit_scale != 1.0f)
+        plan_add(b, (struct op){.kind = OP_SCALE, .dst = out, .a = out, .scale = d->logit_scale});
+    if (d->final_softcap > 0)
+        plan_add(b,
+                 (struct op){.kind = OP_SOFTCAP, .dst = out, .a = out, .scale = d->final_softcap});
+    return out;
+}
+
 void model_plan_build(struct model_plan *ret, const struct descriptor *d, const struct weights *w,
-                      enum plan_output output)
+                      uint32_t n_ctx, enum plan_output output)
 {
     *ret = (struct model_plan){0};
     struct builder b = {.d = d, .w = w, .out = ret};
-    ret->inv_freq = xcalloc(d->rope.dims / 2 + 1, sizeof(float));
-    rope_frequencies(&d->rope, w->rope_factors, ret->inv_freq, &b.mscale);
+    prepare_positions(&b, n_ctx);
 
     uint16_t x = plan_slot(&b, SLOT_X, d->n_embd);
     plan_add(&b,
              (struct op){.kind = OP_EMBED, .dst = x, .w = w->token_embd, .scale = d->embd_scale});
     plan_add(&b, (struct op){.kind = OP_INPUT, .dst = x});
+    if (w->positions)
+        plan_add(&b, (struct op){.kind = OP_ADD_POSITION, .dst = x, .a = x, .w = w->positions});
     for (uint16_t i = 0; i < d->n_layers; i++) {
-        build_mixer(&b, i, x);
-        if (i + 1u == d->n_layers) {
-            uint16_t out = plan_slot(&b, SLOT_X_OUT, d->n_embd);
-            plan_add(&b, (struct op){.kind = OP_SELECT, .dst = out, .a = x});
-            x = out;
+        if (d->parallel) {
+            x = build_parallel(&b, i, x);
+            continue;
         }
+        build_mixer(&b, i, x);
+        if (i + 1u == d->n_layers)
+            x = select_rows(&b, x, SLOT_X_OUT);
         build_ffn(&b, i, x);
     }
     uint16_t h = plan_slot(&b, SLOT_H, d->n_embd);
-    uint16_t out = h;
-    plan_norm(&b, h, x, w->output_norm, 0);
-    if (output == PLAN_LOGITS) {
-        out = plan_slot(&b, SLOT_LOGITS, d->n_vocab);
-        plan_matmul(&b, out, h, w->output ? w->output : w->token_embd, NULL);
-    }
-    if (output == PLAN_LOGITS && d->logit_scale != 1.0f)
-        plan_add(&b, (struct op){.kind = OP_SCALE, .dst = out, .a = out, .scale = d->logit_scale});
-    if (output == PLAN_LOGITS && d->final_softcap > 0)
-        plan_add(&b,
-                 (struct op){.kind = OP_SOFTCAP, .dst = out, .a = out, .scale = d->final_softcap});
+    add_norm(&b, h, x, w->output_norm, w->output_norm_bias, 0);
+    uint16_t out = output == PLAN_LOGITS ? build_logits(&b, h) : h;
     free(b.uses);
     ret->plan = (struct plan){
         .ops = ret->ops,

@@ -13,7 +13,7 @@ struct model_plan {
     struct plan plan;
     struct op *ops;
     uint32_t *slot_width;
-    float *inv_freq; /* [rope.dims / 2]; encoders: twice, for layers without and with windows */
+    float *inv_freq; /* [rope.dims / 2] twice: for layers of the model's rotation, and local ones */
     float *slopes;   /* ALiBi, [n_heads], or NULL */
 };
 
@@ -22,8 +22,12 @@ enum plan_output {
     PLAN_HIDDEN, /* what the output matrix is given: [n_out][n_embd] */
 };
 
+/* n_ctx: tokens of context that it will run with at most. */
 void model_plan_build(struct model_plan *ret, const struct descriptor *d, const struct weights *w,
-                      enum plan_output output);
+                      uint32_t n_ctx, enum plan_output output);
 void model_plan_release(struct model_plan *p); /* a zeroed one is fine */
+
+/* [n_heads], allocated. */
+float *plan_alibi_slopes(uint32_t n_heads);
 
 #endif

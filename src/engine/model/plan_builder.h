@@ -32,13 +32,17 @@ enum slot_use {
     SLOT_Y,
     SLOT_Z,
     SLOT_BESIDE, /* what attention gave, while the recurrent part beside it is computed */
+    /* of layers whose halves are computed side by side; _OUT: the rows that make outputs */
+    SLOT_NORM_2,
+    SLOT_H_OUT,
+    SLOT_BESIDE_OUT,
 };
 
 struct builder {
     const struct descriptor *d;
     const struct weights *w;
     struct model_plan *out;
-    float mscale;
+    float mscale, local_mscale;
     size_t n_ops;
     enum slot_use *uses; /* [n_slots] */
     uint16_t n_slots;
@@ -46,6 +50,7 @@ struct builder {
 
 uint16_t plan_slot(struct builder *b, enum slot_use use, uint32_t width);
 void plan_add(struct builder *b, struct op op);
+/* An RMS norm; `head`: of groups so wide, 0 = of rows. */
 void plan_norm(struct builder *b, uint16_t dst, uint16_t a, const struct weight *w, uint32_t head);
 void plan_matmul(struct builder *b, uint16_t dst, uint16_t a, const struct weight *w,
                  const struct weight *bias);

@@ -38,11 +38,9 @@ enum recurrent_where {
 struct recurrent_arch {
     enum recurrent_kind kind;
     enum recurrent_where where;
-    bool rotates;     /* attention rotates queries and keys */
-    bool rotates_key; /* … unless rope.scaling.finetuned is false */
+    bool rotates; /* attention rotates queries and keys */
     bool has_ffn;
     bool tiled;              /* delta net: value head h has the key head h % key heads */
-    bool granite;            /* scales of embeddings, residuals and logits */
     const char *output_norm; /* NULL = output_norm.weight */
     uint64_t attention, attention_optional; /* bits of enum layer_tensor */
     uint64_t recurrent, recurrent_optional;

@@ -3,7 +3,8 @@
  * Frequencies of rotary position embedding.
  *
  * Plain:   f_i = base^(-2i/dims), i = 0 .. dims/2-1; the angle at position p is p * f_i.
- * Factors: f_i / factor_i, a tensor in the file (how Llama 3.1 and later are stretched).
+ * Factors: f_i / factor_i, a tensor in the file (how Llama 3.1 and later are stretched), or two of
+ *          them, one for long contexts (LongRoPE).
  * Linear:  f_i / s: positions are squeezed into the trained range.
  * YaRN (Peng et al., 2023, "YaRN: Efficient Context Window Extension of Large Language Models"):
  *          fast frequencies stay, slow ones are squeezed, with a ramp over i between those that
@@ -29,12 +30,12 @@ static double ramp(double low, double high, double i)
 void rope_frequencies(const struct rope_desc *rope, const float *factors, float *out,
                       float *ret_mscale)
 {
-    double low = 0, high = 0, mscale = 1;
+    double low = 0, high = 0, mscale = rope->attn_factor;
     bool yarn = rope->scaling == ROPE_SCALING_YARN;
     if (yarn) {
         low = fmax(0, floor(index_of_turns(rope, rope->beta_fast)));
         high = fmin(rope->dims - 1, ceil(index_of_turns(rope, rope->beta_slow)));
-        mscale = rope->attn_factor * (1 + 0.1 * log(rope->factor));
+        mscale *= 1 + 0.1 * log(rope->factor);
     }
     for (uint32_t i = 0; i < rope->dims / 2; i++) {
         double f = pow(rope->freq_base, -2.0 * i / rope->dims);

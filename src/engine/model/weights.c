@@ -102,6 +102,12 @@ static const struct {
     [LT_FFN_GATE_EXPERTS] = {"ffn_gate_exps.weight", DIM_EXPERTS_FF, DIM_EMBD, FORM_STACK},
     [LT_FFN_UP_EXPERTS] = {"ffn_up_exps.weight", DIM_EXPERTS_FF, DIM_EMBD, FORM_STACK},
     [LT_FFN_DOWN_EXPERTS] = {"ffn_down_exps.weight", DIM_EXPERTS_EMBD, DIM_FF, FORM_STACK},
+    [LT_ATTN_NORM_BIAS] = {"attn_norm.bias", DIM_VECTOR, DIM_EMBD},
+    [LT_ATTN_NORM_2] = {"attn_norm_2.weight", DIM_VECTOR, DIM_EMBD},
+    [LT_ATTN_NORM_2_BIAS] = {"attn_norm_2.bias", DIM_VECTOR, DIM_EMBD},
+    [LT_ATTN_Q_NORM_ALL] = {"attn_q_norm.weight", DIM_VECTOR, DIM_Q, FORM_GROUPS},
+    [LT_ATTN_K_NORM_ALL] = {"attn_k_norm.weight", DIM_VECTOR, DIM_K, FORM_GROUPS},
+    [LT_FFN_NORM_BIAS] = {"ffn_norm.bias", DIM_VECTOR, DIM_EMBD},
 };
 
 void weight_name(uint32_t layer, enum layer_tensor tensor, char out[WEIGHT_NAME_MAX])
@@ -166,6 +172,52 @@ static uint32_t dim_size(const struct descriptor *d, const struct layer_desc *l,
 
 /* ---- finding ---- */
 
+static bool has_tensor(const struct gguf *g, uint32_t layer, const char *suffix)
+{
+    char name[WEIGHT_NAME_MAX];
+    snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s", layer, suffix);
+    return gguf_tensor_find(g, str_from(name)) != NULL;
+}
+
+/* Queries, keys and values may lie behind each other in one tensor, and so may the two matrices of
+ * a gated feed-forward part: they are used as if they were separate. Says where in such a tensor
+ * `tensor` is, and what its name is; NULL if the file has it by itself. */
+static const char *fused_place(const struct gguf *g, const struct descriptor *d, uint32_t layer,
+                               enum layer_tensor tensor, uint32_t *first, uint32_t *all)
+{
+    const struct layer_desc *l = &d->layers[layer];
+    uint32_t q = l->n_heads * l->head_k, k = l->n_kv_heads * l->head_k;
+    const char *name = "attn_qkv.weight";
+    *all = q + k + l->n_kv_heads * l->head_v;
+    *first = 0;
+    switch (tensor) {
+    case LT_ATTN_Q_BIAS:
+    case LT_ATTN_K_BIAS:
+    case LT_ATTN_V_BIAS:
+        name = "attn_qkv.bias";
+        break;
+    case LT_FFN_GATE:
+    case LT_FFN_UP:
+        name = "ffn_up.weight";
+        *all = 2 * l->n_ff;
+        *first = tensor == LT_FFN_UP ? l->n_ff : 0;
+        return d->fused_gate && !has_tensor(g, layer, "ffn_gate.weight") ? name : NULL;
+    case LT_ATTN_Q:
+    case LT_ATTN_K:
+    case LT_ATTN_V:
+        break;
+    default:
+        return NULL;
+    }
+    if (!((d->tensors_required | l->tensors_required) >> LT_ATTN_Q & 1))
+        return NULL; /* such a tensor is another one there (recurrent.h) */
+    if (tensor == LT_ATTN_K || tensor == LT_ATTN_K_BIAS)
+        *first = q;
+    if (tensor == LT_ATTN_V || tensor == LT_ATTN_V_BIAS)
+        *first = q + k;
+    return has_tensor(g, layer, name) ? name : NULL;
+}
+
 static int want_layer(struct weights *w, const struct descriptor *d, uint32_t i, struct error *err)
 {
     for (uint32_t k = 0; k < LT_COUNT; k++) {
@@ -175,7 +227,7 @@ static int want_layer(struct weights *w, const struct descriptor *d, uint32_t i,
             continue;
         char name[WEIGHT_NAME_MAX];
         weight_name(i, k, name);
-        const struct tensor_want want = {
+        struct tensor_want want = {
             .name = name,
             .slot = &w->layers[i].t[k],
             .rows = dim_size(d, l, layer_tensors[k].rows),
@@ -187,6 +239,17 @@ static int want_layer(struct weights *w, const struct descriptor *d, uint32_t i,
             .stacked = layer_tensors[k].form == FORM_STACK ? d->n_experts : 0,
             .required = required,
         };
+        uint32_t first, all;
+        const char *fused = fused_place(w->tensors.g, d, i, k, &first, &all);
+        if (fused)
+            snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s", i, fused);
+        if (fused && want.vector) {
+            want.first_col = first;
+            want.of_cols = all;
+        } else if (fused) {
+            want.first_row = first;
+            want.of_rows = all;
+        }
         int r = tensor_set_want(&w->tensors, &want, err);
         if (r < 0)
             return r;
@@ -194,31 +257,49 @@ static int want_layer(struct weights *w, const struct descriptor *d, uint32_t i,
     return 0;
 }
 
-/* Factors that divide the frequencies of rotation: kept here, not on the backend. */
-static int read_rope_factors(struct weights *w, const struct descriptor *d, struct error *err)
+/* Factors that divide the frequencies of rotation: kept here, not on the backend. *ret stays NULL
+ * where there are none. */
+static int read_rope_factors(struct weights *w, const struct descriptor *d, const char *name,
+                             float **ret, struct error *err)
 {
-    const struct gguf_tensor *t = tensor_set_know(&w->tensors, "rope_freqs.weight");
+    const struct gguf_tensor *t = tensor_set_know(&w->tensors, name);
     if (!t)
         return 0;
     uint32_t n = d->rope.dims / 2;
     if (n == 0)
         return error_set(err, ERR_UNSUPPORTED,
-                         "tensor 'rope_freqs.weight' is not part of a %s "
-                         "model, which rotates nothing",
+                         "tensor '%s' is not part of a %s model, which rotates nothing", name,
                          d->arch);
     if (t->type != WT_F32 || t->n_items != n)
         return error_set(err, ERR_CORRUPT,
-                         "tensor 'rope_freqs.weight' has %" PRIu64
-                         " values of type %s, but %" PRIu32 " of type F32 are needed",
-                         t->n_items, weight_type_info(t->type)->name, n);
-    w->rope_factors = xcalloc(n, sizeof(float));
-    memcpy(w->rope_factors, t->data, n * sizeof(float));
+                         "tensor '%s' has %" PRIu64 " values of type %s, but %" PRIu32
+                         " of type F32 are needed",
+                         name, t->n_items, weight_type_info(t->type)->name, n);
+    float *factors = *ret = xcalloc(n, sizeof(float));
+    memcpy(factors, t->data, n * sizeof(float));
     for (uint32_t i = 0; i < n; i++)
-        if (!isfinite(w->rope_factors[i]) || w->rope_factors[i] <= 0)
-            return error_set(err, ERR_CORRUPT,
-                             "tensor 'rope_freqs.weight': value %" PRIu32 " is %g, not positive", i,
-                             (double)w->rope_factors[i]);
+        if (!isfinite(factors[i]) || factors[i] <= 0)
+            return error_set(err, ERR_CORRUPT, "tensor '%s': value %" PRIu32 " is %g, not positive",
+                             name, i, (double)factors[i]);
     return 0;
+}
+
+/* One set for all contexts, or LongRoPE's two. */
+static int read_all_rope_factors(struct weights *w, const struct descriptor *d, struct error *err)
+{
+    static const char short_name[] = "rope_factors_short.weight";
+    static const char long_name[] = "rope_factors_long.weight";
+    int r = read_rope_factors(w, d, "rope_freqs.weight", &w->rope_factors, err);
+    if (r < 0 || w->rope_factors)
+        return r;
+    r = read_rope_factors(w, d, short_name, &w->rope_factors, err);
+    if (r == 0)
+        r = read_rope_factors(w, d, long_name, &w->rope_factors_long, err);
+    bool any = w->rope_factors || w->rope_factors_long || d->rope.scaling == ROPE_SCALING_LONG;
+    if (r == 0 && any && !(w->rope_factors && w->rope_factors_long))
+        r = error_set(err, ERR_CORRUPT, "tensor '%s' is missing",
+                      w->rope_factors ? long_name : short_name);
+    return r;
 }
 
 /* Draft layers guess tokens ahead for a program that verifies them; an answer is the same without.
@@ -241,18 +322,23 @@ static int want_all(struct weights *w, const struct gguf *g, const struct descri
         {"token_embd.weight", &w->token_embd, d->n_vocab, d->n_embd, .required = true},
         {norm, &w->output_norm, 1, d->n_embd, .vector = true, .required = true},
         {"output.weight", &w->output, d->n_vocab, d->n_embd},
+        {d->layer_norm ? "output_norm.bias" : NULL, &w->output_norm_bias, 1, d->n_embd,
+         .vector = true},
+        {d->layer_norm ? "output.bias" : NULL, &w->output_bias, 1, d->n_vocab, .vector = true},
+        {d->learned_positions ? "position_embd.weight" : NULL, &w->positions, d->n_ctx_train,
+         d->n_embd, .required = true},
     };
     w->n_layers = d->n_layers;
     w->layers = xcalloc(d->n_layers, sizeof(*w->layers));
     int r = tensor_set_init(&w->tensors, g, err);
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(global); i++)
-        r = tensor_set_want(&w->tensors, &global[i], err);
+        r = global[i].name ? tensor_set_want(&w->tensors, &global[i], err) : 0;
     for (uint32_t i = 0; r == 0 && i < d->n_layers; i++)
         r = want_layer(w, d, i, err);
     if (r == 0)
         r = head_want(&w->head, &w->tensors, d, err);
     if (r == 0)
-        r = read_rope_factors(w, d, err);
+        r = read_all_rope_factors(w, d, err);
     if (r < 0)
         return r;
     know_draft_layers(&w->tensors, d);
@@ -284,5 +370,6 @@ void weights_release(struct weights *w)
     tensor_set_release(&w->tensors);
     free(w->layers);
     free(w->rope_factors);
+    free(w->rope_factors_long);
     *w = (struct weights){0};
 }

@@ -18,12 +18,15 @@ struct layer_weights {
 
 struct weights {
     struct weight *token_embd;
-    struct weight *output_norm;
-    struct weight *output;        /* NULL = tied to token_embd */
+    struct weight *positions; /* NULL = none are added */
+    struct weight *output_norm, *output_norm_bias;
+    struct weight *output; /* NULL = tied to token_embd */
+    struct weight *output_bias;
     struct layer_weights *layers; /* [n_layers] */
     uint32_t n_layers;
     struct head_weights head;
-    float *rope_factors; /* [rope.dims / 2] from rope_freqs.weight, or NULL */
+    float *rope_factors;      /* [rope.dims / 2], or NULL */
+    float *rope_factors_long; /* the same for long contexts */
     struct tensor_set tensors;
 };
 

@@ -819,6 +819,9 @@ int batcher_create(struct lm *lm, const struct batcher_options *o, struct batche
     if (o->n_parallel < 1 || o->n_parallel > PARALLEL_MAX)
         return error_set(err, ERR_INVALID, "%u sequences at a time: 1 to %d are possible",
                          o->n_parallel, PARALLEL_MAX);
+    int known = model_set_context(lm->model, o->ctx_size, err);
+    if (known < 0)
+        return known;
 
     struct batcher *b = xcalloc(1, sizeof(*b));
     b->lm = lm;

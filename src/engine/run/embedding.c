@@ -100,7 +100,7 @@ int embedding_begin(struct lm *lm, const struct embedding_request *req, struct e
     e->whole = !d->causal;
     e->kv_type = d->encoder ? KV_F32 : req->kv_type; /* it costs one layer */
     uint32_t ctx_size = req->ctx_size > 0 ? req->ctx_size : d->n_ctx_train;
-    if (d->encoder)
+    if (d->encoder || d->learned_positions)
         ctx_size = MIN(ctx_size, d->n_ctx_train);
     int r = copy_texts(e, req, ctx_size, err);
     if (r < 0) {

@@ -48,7 +48,9 @@ struct bench {
 static int bench_init(struct bench *b, int64_t n_tokens, struct error *err)
 {
     uint32_t n_pages = (uint32_t)((n_tokens + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS);
-    int r = model_kv_create(b->lm->model, MAX(n_pages, 1u), 2, KV_F16, &b->kv, err);
+    int r = model_set_context(b->lm->model, (uint32_t)MAX(n_tokens, 1), err);
+    if (r == 0)
+        r = model_kv_create(b->lm->model, MAX(n_pages, 1u), 2, KV_F16, &b->kv, err);
     if (r < 0)
         return r;
     b->pages = alloc_array(n_pages + 1, sizeof(*b->pages));

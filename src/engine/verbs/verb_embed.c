@@ -117,6 +117,8 @@ static int open_model(struct embed *e, const struct embed_options *o, struct err
         return error_set(err, ERR_INVALID, "--model is missing");
     const struct lm_options lo = {.n_threads = (uint32_t)o->threads};
     int r = lm_open(o->model, &lo, &e->lm, err);
+    if (r == 0 && o->ctx_size > 0)
+        r = model_set_context(e->lm->model, (uint32_t)o->ctx_size, err);
     if (r < 0)
         return r;
     e->ctx_size = (uint32_t)o->ctx_size;

@@ -210,6 +210,9 @@ static int open_model(struct eval *e, const struct eval_options *o, struct error
     if (r < 0)
         return r;
     e->n_ctx = o->ctx_size > 0 ? (uint32_t)o->ctx_size : MIN(e->lm->n_ctx_train, 1u << 24);
+    r = model_set_context(e->lm->model, e->n_ctx, err);
+    if (r < 0)
+        return r;
     e->logits = alloc_aligned(e->lm->n_vocab, sizeof(*e->logits));
     if (!e->logits)
         return error_set(err, ERR_NOMEM, "out of memory for %" PRIu32 " logits", e->lm->n_vocab);

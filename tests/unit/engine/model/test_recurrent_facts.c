@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Files of models with recurrent layers: their facts, and a sentence that names the key for each
- * that cannot be right. Files are good ones with a number patched in their bytes. */
+ * that cannot be right. */
 #include "test.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/buf.h"
-#include "base/file.h"
-#include "engine/model/descriptor.h"
 #include "engine/model/model.h"
 #include "engine/model/recurrent.h"
-#include "engine/model/weights.h"
+#include "model_file.h"
 #include "temp_dir.h"
-#include "tiny_model.h"
 
 static struct tiny_model small(const char *arch)
 {
@@ -33,39 +29,6 @@ static struct tiny_model small(const char *arch)
                                .n_state = 6,
                                .dt_rank = 3,
                                .attention_period = 4};
-}
-
-static char *write_model(const struct tiny_model *t)
-{
-    struct error err = ERROR_INIT;
-    char *path = path_join(dir, "m.gguf");
-    assert_ok(tiny_model_write(t, path, &err));
-    return path;
-}
-
-/* The value of a u32 key of the file becomes *to. */
-static void patch(const char *path, const char *key, const uint32_t *to)
-{
-    struct error err = ERROR_INIT;
-    CLEANUP_BUF struct buf b = BUF_INIT(1 << 24);
-    assert_ok(file_read(path, &b, &err));
-    char *at = memmem(b.data, b.len, key, strlen(key));
-    assert_non_null(at);
-    at += strlen(key) + sizeof(uint32_t); /* over the type */
-    memcpy(at, to, sizeof(*to));
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(b.data, 1, b.len, f), b.len);
-    assert_int_equal(fclose(f), 0);
-}
-
-static int read_file(const char *path, struct descriptor *d, struct error *err)
-{
-    CLEANUP(cleanup_gguf) struct gguf *g = NULL;
-    int r = gguf_open(path, 0, &g, err);
-    if (r == 0)
-        r = descriptor_read(g, d, err);
-    return r < 0 ? r : weights_check(g, d, err);
 }
 
 static void test_recurrent__facts(void **state)
@@ -91,9 +54,9 @@ static void test_recurrent__facts(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct tiny_model t = small(rows[i].arch);
-        CLEANUP_FREE char *path = write_model(&t);
+        CLEANUP_FREE char *path = model_file_write(dir, &t);
         CLEANUP_DESCRIPTOR struct descriptor d = {0};
-        assert_ok(read_file(path, &d, &err));
+        assert_ok(model_file_read(path, &d, &err));
         uint64_t sum = 0;
         for (uint32_t l = 0; l < 4; l++) {
             assert_int_equal(descriptor_layer_state(&d, l), rows[i].layer_state[l]);
@@ -147,10 +110,10 @@ static void test_recurrent__bad_keys(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct error err = ERROR_INIT;
         struct tiny_model t = small(rows[i].arch);
-        CLEANUP_FREE char *path = write_model(&t);
-        patch(path, rows[i].key, &rows[i].value);
+        CLEANUP_FREE char *path = model_file_write(dir, &t);
+        model_file_patch(path, rows[i].key, &rows[i].value);
         CLEANUP_DESCRIPTOR struct descriptor d = {0};
-        if (read_file(path, &d, &err) == 0)
+        if (model_file_read(path, &d, &err) == 0)
             fail_msg("%s = %u was accepted", rows[i].key, rows[i].value);
         if (!strstr(err.msg, rows[i].sentence))
             fail_msg("%s = %u: '%s'", rows[i].key, rows[i].value, err.msg);
@@ -163,17 +126,17 @@ static void test_recurrent__draft_layers(void **state)
     struct error err = ERROR_INIT;
     struct tiny_model t = small("qwen35");
     t.n_draft_layers = 2;
-    CLEANUP_FREE char *path = write_model(&t);
+    CLEANUP_FREE char *path = model_file_write(dir, &t);
     CLEANUP_DESCRIPTOR struct descriptor d = {0};
-    assert_ok(read_file(path, &d, &err));
+    assert_ok(model_file_read(path, &d, &err));
     assert_int_equal(d.n_layers, 4);
     assert_int_equal(d.n_draft_layers, 2);
     descriptor_release(&d);
     const uint32_t all = 6, one = 1;
-    patch(path, "qwen35.nextn_predict_layers", &all);
-    assert_fails(read_file(path, &d, &err), ERR_CORRUPT, "qwen35.nextn_predict_layers is 6");
-    patch(path, "qwen35.nextn_predict_layers", &one); /* block 4 is no draft any more */
-    assert_fails(read_file(path, &d, &err), ERR_CORRUPT, "blk.4.");
+    model_file_patch(path, "qwen35.nextn_predict_layers", &all);
+    assert_fails(model_file_read(path, &d, &err), ERR_CORRUPT, "qwen35.nextn_predict_layers is 6");
+    model_file_patch(path, "qwen35.nextn_predict_layers", &one); /* block 4 is no draft any more */
+    assert_fails(model_file_read(path, &d, &err), ERR_CORRUPT, "blk.4.");
 }
 
 int main(void)

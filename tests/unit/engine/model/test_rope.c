@@ -9,7 +9,7 @@
 
 static struct rope_desc plain(uint32_t dims, double base)
 {
-    return (struct rope_desc){.dims = dims, .freq_base = base, .factor = 1};
+    return (struct rope_desc){.dims = dims, .freq_base = base, .factor = 1, .attn_factor = 1};
 }
 
 static void expect_near(float got, double want)
@@ -45,6 +45,9 @@ static void test_rope__factors_and_linear(void **state)
     expect_near(f[0], 0.25);
     expect_near(f[1], 0.0025);
     assert_true(mscale == 1);
+    r.attn_factor = 1.25; /* how LongRoPE's files say it */
+    rope_frequencies(&r, NULL, f, &mscale);
+    assert_true(mscale == 1.25f);
 }
 
 /* Fast frequencies stay, slow ones are divided, those between change steadily. */

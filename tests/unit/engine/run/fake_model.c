@@ -42,6 +42,14 @@ uint64_t model_state_bytes(const struct model *m)
     return m->state_bytes;
 }
 
+int model_set_context(struct model *m, uint32_t n_ctx, struct error *err)
+{
+    (void)m;
+    (void)n_ctx;
+    (void)err;
+    return 0;
+}
+
 int model_kv_create(struct model *m, uint32_t n_pages, uint32_t n_states, enum kv_type type,
                     struct kv **ret, struct error *err)
 {
