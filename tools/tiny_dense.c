@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/compiler.h"
 #include "engine/kernels/types.h"
 #include "tiny_model_internal.h"
@@ -56,6 +57,7 @@ static const struct family {
     {"exaone4", NO_PRE_NORM | NO_FFN_NORM | QK_NORM | POST_NORMS},
     {"minicpm", LOGIT_SCALE | ALL_SCALES},
     {"baichuan", 0},
+    {"apertus", NO_GATE | QK_NORM},
     {NULL, 0},
 };
 
@@ -176,6 +178,24 @@ static const char *key_of(const struct tiny_model *m, const char *suffix, char o
     return out;
 }
 
+/* Four numbers of each layer. */
+static void write_xielu(struct gguf_writer *w, const struct tiny_model *m)
+{
+    static const struct {
+        const char *key;
+        float first, step;
+    } rows[] = {{"xielu.alpha_p", 0.5f, 0.1f},
+                {"xielu.alpha_n", 0.9f, -0.2f},
+                {"xielu.beta", 0.5f, 0.02f},
+                {"xielu.eps", -1e-2f, -1e-2f}};
+    CLEANUP_FREE float *v = xcalloc(m->n_layers, sizeof(*v));
+    for (size_t k = 0; k < ARRAY_LEN(rows); k++) {
+        for (uint32_t i = 0; i < m->n_layers; i++)
+            v[i] = rows[k].first + (float)i * rows[k].step;
+        gguf_writer_f32_array(w, rows[k].key, v, m->n_layers);
+    }
+}
+
 void tiny_dense_keys(struct gguf_writer *w, const struct tiny_model *m)
 {
     unsigned f = family_of(m)->facts;
@@ -205,6 +225,8 @@ void tiny_dense_keys(struct gguf_writer *w, const struct tiny_model *m)
         gguf_writer_bool(w, key_of(m, "rope.scaling.finetuned", key), false);
     if (is(m, "gptneox") || is(m, "stablelm"))
         gguf_writer_bool(w, key_of(m, "use_parallel_residual", key), m->parallel);
+    if (is(m, "apertus"))
+        write_xielu(w, m);
     if (m->yarn_log_multiplier > 0)
         gguf_writer_f32(w, key_of(m, "rope.scaling.yarn_log_multiplier", key),
                         (float)m->yarn_log_multiplier);

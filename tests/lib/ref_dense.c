@@ -51,6 +51,7 @@ static const struct facts {
     {"exaone4", HALVES | STILL_WHOLE, 4, 0},
     {"minicpm", LOGITS_DIVIDED, 0, 0},
     {"baichuan", 0, 0, 0},
+    {"apertus", HALVES, 0, 0},
     {NULL, 0, 0, 0},
 };
 
@@ -352,6 +353,18 @@ static double act(const struct ref *r, double x)
     return x / (1 + exp(-x));
 }
 
+/* "Deriving Activation Functions via Integration" (Huang and Schlag, 2024). */
+static double xielu(const struct ref *r, size_t layer, double x)
+{
+    double p = log(1 + exp(ref_model_item(r->m, "xielu.alpha_p", layer)));
+    double beta = ref_model_item(r->m, "xielu.beta", layer);
+    double n = beta + log(1 + exp(ref_model_item(r->m, "xielu.alpha_n", layer)));
+    double eps = ref_model_item(r->m, "xielu.eps", layer);
+    if (x > 0)
+        return p * x * x + beta * x;
+    return n * (exp(x < eps ? x : eps) - 1 - x) + beta * x;
+}
+
 static double *feed_forward(const struct ref *r, size_t layer, const double *x)
 {
     size_t n = r->n * r->ff, rows = 0;
@@ -365,8 +378,9 @@ static double *feed_forward(const struct ref *r, size_t layer, const double *x)
         gate = project(r, fused ? w : gate_w, get(r, layer, "ffn_gate.bias"), x, r->ff, r->e);
     double *up =
         project(r, fused ? w + r->ff * r->e : w, get(r, layer, "ffn_up.bias"), x, r->ff, r->e);
+    bool is_xielu = strcmp(r->f->arch, "apertus") == 0;
     for (size_t i = 0; i < n; i++)
-        up[i] = gate ? act(r, gate[i]) * up[i] : act(r, up[i]);
+        up[i] = is_xielu ? xielu(r, layer, up[i]) : gate ? act(r, gate[i]) * up[i] : act(r, up[i]);
     double *out = project(r, get(r, layer, "ffn_down.weight"), get(r, layer, "ffn_down.bias"), up,
                           r->e, r->ff);
     free(gate);

@@ -403,6 +403,14 @@ bool ref_model_text_is(const struct ref_model *m, const char *suffix, const char
            memcmp(kv->value + 8, text, strlen(text)) == 0;
 }
 
+double ref_model_item(const struct ref_model *m, const char *key, size_t i)
+{
+    for (size_t k = 0; k < m->n_kvs; k++)
+        if (strcmp(m->kvs[k].key, key) == 0)
+            return load_f32(m->kvs[k].value + 12 + 4 * i);
+    return (double)NAN;
+}
+
 static bool scaling_is(const struct ref_model *m, const char *type)
 {
     return ref_model_text_is(m, "rope.scaling.type", type);

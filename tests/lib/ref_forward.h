@@ -24,6 +24,8 @@ void ref_model_forward(const struct ref_model *m, const int32_t *ids, size_t n, 
 
 /* A number under the architecture's prefix. */
 double ref_model_number(const struct ref_model *m, const char *suffix, double fallback);
+/* Item i of an array of f32; `key` is the whole name. */
+double ref_model_item(const struct ref_model *m, const char *key, size_t i);
 /* Whether a string under the architecture's prefix is this one. */
 bool ref_model_text_is(const struct ref_model *m, const char *suffix, const char *text);
 /* [rows][cols], NULL = there is none. */

@@ -86,6 +86,7 @@ enum op_kind {
     OP_SCALE,        /* dst = a * scale */
     OP_SCALE_POSITION, /* dst = a * (1 + scale * ln(1 + floor(position / length))) */
     OP_ACT,          /* dst = act(a) */
+    OP_XIELU,        /* dst = xIELU(a), see xielu_params */
     OP_GLU,          /* dst = act(a) * b */
     OP_SELECT,       /* dst = the rows of a named by batch->out_rows; n_rows becomes n_out */
     OP_SOFTCAP,      /* dst = cap * tanh(a / cap)                                (cap in scale) */
@@ -188,6 +189,11 @@ struct expert_params {
     const struct weight *gate, *up, *down;
 };
 
+/* x > 0: (p x + beta) x; else n (exp(min(x, eps)) - 1 - x) + beta x. */
+struct xielu_params {
+    float p, n, beta, eps;
+};
+
 struct op {
     enum op_kind kind;
     uint16_t dst, a, b;        /* slot numbers */
@@ -207,6 +213,7 @@ struct op {
         struct scan_params scan;
         struct delta_params delta;
         struct expert_params experts;
+        struct xielu_params xielu;
     };
 };
 

@@ -51,6 +51,7 @@ struct arch {
     bool temperature; /* queries grow with the position if the file says so */
     enum arch_scales scales;
     enum act_kind act;
+    bool xielu; /* in place of act */
     bool gated;
     bool embd_scale_sqrt;    /* embeddings are multiplied by sqrt(n_embd) */
     uint32_t window_default; /* sliding window when the file has no key; 0 = none */

@@ -220,6 +220,13 @@ static const struct arch archs[] = {
         .required = TENSORS_QKV | QK_NORMS | TENSORS_GATED | POST_NORMS,
     },
     {
+        .name = "apertus",
+        .rope = ROPE_HALVES,
+        .xielu = true,
+        .required = TENSORS_ATTENTION | QK_NORMS | T(FFN_NORM) | T(FFN_UP) | T(FFN_DOWN),
+        .optional = BIASES_ATTENTION,
+    },
+    {
         .name = "minicpm",
         .rope = ROPE_ADJACENT,
         .scales = SCALES_MINICPM,

@@ -551,6 +551,53 @@ static int read_encoder(const struct gguf *g, struct descriptor *d, struct error
     return r;
 }
 
+/* Two parameters of each layer are learned through softplus, so that they stay positive. */
+static double softplus(double x)
+{
+    return fmax(x, 0) + log1p(exp(-fabs(x)));
+}
+
+/* One number for all layers or one for each, to out[0], out[4], … */
+static int read_xielu_key(const struct gguf *g, const struct descriptor *d, const char *key,
+                          double *out, struct error *err)
+{
+    enum gguf_type type;
+    uint64_t n_items;
+    CLEANUP_FREE float *list = NULL;
+    size_t n = 0;
+    double one = 0;
+    if (!gguf_has(g, key))
+        return error_set(err, ERR_NOT_FOUND, "the file has no key '%s'", key);
+    int r = gguf_array_info(g, key, &type, &n_items) ? gguf_get_f32_array(g, key, &list, &n, err)
+                                                     : gguf_want_f64(g, key, &one, err);
+    if (r == 0 && list && n < d->n_layers)
+        r = error_set(err, ERR_CORRUPT, "%s has %zu items for %" PRIu32 " layers", key, n,
+                      d->n_layers);
+    for (uint32_t i = 0; r == 0 && i < d->n_layers; i++) {
+        double v = out[4 * (size_t)i] = list ? (double)list[i] : one;
+        if (!(fabs(v) <= 1e6))
+            r = error_set(err, ERR_CORRUPT, "%s is %g in layer %" PRIu32, key, v, i);
+    }
+    return r;
+}
+
+static int read_xielu(const struct gguf *g, struct descriptor *d, struct error *err)
+{
+    static const char *const keys[] = {"xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps"};
+    CLEANUP_FREE double *v = xcalloc(4 * (size_t)d->n_layers, sizeof(*v)); /* [n_layers][key] */
+    int r = 0;
+    for (size_t k = 0; r == 0 && k < ARRAY_LEN(keys); k++)
+        r = read_xielu_key(g, d, keys[k], v + k, err);
+    for (uint32_t i = 0; r == 0 && i < d->n_layers; i++) {
+        const double *x = v + 4 * (size_t)i;
+        d->layers[i].xielu = (struct xielu_params){.p = (float)softplus(x[0]),
+                                                   .n = (float)(x[2] + softplus(x[1])),
+                                                   .beta = (float)x[2],
+                                                   .eps = (float)x[3]};
+    }
+    return r;
+}
+
 /* Whether both halves of a layer read the same. */
 static int read_parallel(const struct gguf *g, const struct arch *a, struct descriptor *d,
                          struct error *err)
@@ -584,6 +631,7 @@ int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *
     CLEANUP_DESCRIPTOR struct descriptor d = {
         .arch = a->name,
         .act = a->act,
+        .xielu = a->xielu,
         .gated = a->gated,
         .causal = !a->encoder,
         .layer_norm = a->layer_norm,
@@ -617,6 +665,8 @@ int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *
         r = read_scales(g, a, &d, err);
     if (r == 0)
         r = read_parallel(g, a, &d, err);
+    if (r == 0 && a->xielu)
+        r = read_xielu(g, &d, err);
     if (r == 0)
         r = check_causal(g, &d, err);
     if (r == 0)

@@ -181,6 +181,7 @@ struct layer_desc {
     uint32_t head_v;
     uint32_t n_ff;             /* 0 = no feed-forward part */
     uint32_t window;           /* 0 = the whole context is seen */
+    struct xielu_params xielu; /* where the descriptor says so */
     uint64_t tensors_required; /* beside those of all layers */
     uint64_t tensors_optional;
 };
@@ -218,6 +219,7 @@ struct descriptor {
     float residual_scale; /* of what a layer's parts add to the residual stream; 1 = none */
     float logit_scale;    /* 1 = none */
     enum act_kind act;
+    bool xielu; /* in place of act */
     bool gated;
     bool causal;
     const struct encoder_arch *encoder; /* encoder.h; NULL = a decoder */

@@ -201,7 +201,11 @@ static void build_dense(struct builder *b, uint16_t layer, uint16_t h, uint16_t 
         plan_add(b, (struct op){.kind = OP_GLU, .dst = up, .a = gate, .b = up, .act = d->act});
     } else {
         plan_matmul(b, up, h, t[LT_FFN_UP], t[LT_FFN_UP_BIAS]);
-        plan_add(b, (struct op){.kind = OP_ACT, .dst = up, .a = up, .act = d->act});
+        plan_add(
+            b,
+            d->xielu
+                ? (struct op){.kind = OP_XIELU, .dst = up, .a = up, .xielu = d->layers[layer].xielu}
+                : (struct op){.kind = OP_ACT, .dst = up, .a = up, .act = d->act});
     }
     plan_matmul(b, dst, up, t[LT_FFN_DOWN], t[LT_FFN_DOWN_BIAS]);
 }

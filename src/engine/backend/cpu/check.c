@@ -20,6 +20,7 @@ static const char *const op_names[] = {
     [OP_SCALE] = "scale",
     [OP_SCALE_POSITION] = "scale_position",
     [OP_ACT] = "act",
+    [OP_XIELU] = "xielu",
     [OP_GLU] = "glu",
     [OP_SELECT] = "select",
     [OP_SOFTCAP] = "softcap",
@@ -283,6 +284,7 @@ static const char *check_op(const struct check *c, const struct op *op, uint32_t
         return rows != c->n_tokens ? "its rows have no positions any more" : NULL;
     case OP_SCALE:
     case OP_ACT:
+    case OP_XIELU:
     case OP_SOFTCAP:
         return dst != a ? "widths differ" : NULL;
     case OP_SELECT:

@@ -136,6 +136,15 @@ static void scale_position_rows(void *arg, size_t begin, size_t end, uint32_t th
     }
 }
 
+static void xielu(const struct xielu_params *p, const float *a, size_t n, float *dst)
+{
+    for (size_t i = 0; i < n; i++) {
+        float x = a[i];
+        dst[i] = x > 0 ? (p->p * x + p->beta) * x
+                       : p->n * (expm1f(fminf(x, p->eps)) - x) + p->beta * x;
+    }
+}
+
 static void element_rows(void *arg, size_t begin, size_t end, uint32_t thread)
 {
     const struct row_job *j = arg;
@@ -160,6 +169,9 @@ static void element_rows(void *arg, size_t begin, size_t end, uint32_t thread)
         break;
     case OP_ACT:
         act_kernel(k, op->act)(a, NULL, n, dst);
+        break;
+    case OP_XIELU:
+        xielu(&op->xielu, a, n, dst);
         break;
     case OP_GLU:
         act_kernel(k, op->act)(a, b, n, dst);
@@ -265,6 +277,7 @@ static int run_op(struct run *run, const struct op *op, uint32_t n_rows, struct 
     case OP_MUL:
     case OP_SCALE:
     case OP_ACT:
+    case OP_XIELU:
     case OP_GLU:
     case OP_SOFTCAP:
         run_rows(run, op, n_rows, element_rows);
