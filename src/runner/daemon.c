@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/paths.h"
+#include "runner/response_store.h"
 #include "runner/routes.h"
 
 /* A socket's path has 107 characters; "/engines/engine-PID-N.sock" needs its share. */
@@ -161,6 +162,7 @@ int daemon_start(const struct settings *settings, struct daemon *ret, struct err
         };
         r = scheduler_start(&o, &d->scheduler, err);
     }
+    d->responses = response_store_new();
     if (r == 0)
         r = listen_all(d, err);
     if (r < 0)
@@ -173,6 +175,7 @@ void daemon_stop(struct daemon *d)
     http_server_stop(d->unix_server);
     http_server_stop(d->tcp_server);
     scheduler_stop(d->scheduler);
+    response_store_free(d->responses);
     if (d->has_cleaner)
         pthread_join(d->cleaner, NULL);
     models_close(d->models);

@@ -14,10 +14,11 @@
 struct daemon {
     const struct settings *settings;
     struct models *models;
-    pthread_t cleaner;               /* removes old leftovers from the store at the start */
+    pthread_t cleaner; /* removes old leftovers from the store at the start */
     bool has_cleaner;
     struct scheduler *scheduler;
-    struct http_server *unix_server; /* NULL = not listening there */
+    struct response_store *responses; /* of the Responses API, for its next requests */
+    struct http_server *unix_server;  /* NULL = not listening there */
     struct http_server *tcp_server;
     char *engine_dir; /* private, for the engines' sockets */
 };

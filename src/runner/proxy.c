@@ -10,13 +10,21 @@
 #include "http/sse.h"
 #include "runner/respond.h"
 
-struct exchange {
+/* The client as the one who takes the answer. */
+struct through {
     struct http_request *client;
-    char content_type[128];
-    bool begun; /* the answer's head went to the client */
+    bool begun;
     bool is_sse;
     bool event_open; /* the last bytes sent are inside an event */
     char last;
+};
+
+struct exchange {
+    struct http_request *client;
+    const struct proxy_sink *sink;
+    char content_type[128];
+    bool plain; /* the answer goes to the client as it is, with the engine's headers */
+    bool begun; /* the answer's head was given on */
 };
 
 /* Headers that belong to one connection, that we set ourselves, or that say who may read the
@@ -52,7 +60,7 @@ static void on_header(void *ctx, struct str name, struct str value)
         size_t n = MIN(value.len, sizeof(x->content_type) - 1);
         memcpy(x->content_type, value.ptr, n);
         x->content_type[n] = '\0';
-    } else if (!is_ours(name)) {
+    } else if (x->plain && !is_ours(name)) {
         CLEANUP_FREE char *n = str_dup(name);
         CLEANUP_FREE char *v = str_dup(value);
         if (!n || !v)
@@ -64,15 +72,30 @@ static void on_header(void *ctx, struct str name, struct str value)
 static int on_headers(void *ctx, int status)
 {
     struct exchange *x = ctx;
-    x->is_sse = strncmp(x->content_type, "text/event-stream", 17) == 0;
     x->begun = true;
-    http_stream_begin(x->client, status, x->content_type);
-    return 0;
+    return x->sink->begin(x->sink->ctx, status, x->content_type);
 }
 
 static int on_data(void *ctx, struct str piece)
 {
     struct exchange *x = ctx;
+    return x->sink->piece(x->sink->ctx, piece);
+}
+
+/* ---- to the client, as it is ---- */
+
+static int through_begin(void *ctx, int status, const char *content_type)
+{
+    struct through *x = ctx;
+    x->is_sse = strncmp(content_type, "text/event-stream", 17) == 0;
+    x->begun = true;
+    http_stream_begin(x->client, status, content_type);
+    return 0;
+}
+
+static int through_piece(void *ctx, struct str piece)
+{
+    struct through *x = ctx;
     if (piece.len > 0) {
         char before = piece.len > 1 ? piece.ptr[piece.len - 2] : x->last;
         x->last = piece.ptr[piece.len - 1];
@@ -81,9 +104,14 @@ static int on_data(void *ctx, struct str piece)
     return http_stream_write(x->client, piece);
 }
 
-/* The answer broke off in the middle. Only an event stream has a place for saying so. */
-static void end_broken(struct exchange *x, const struct error *err)
+/* In the middle of an answer only an event stream has a place for saying so. */
+static void through_fail(void *ctx, int status, const struct error *err)
 {
+    struct through *x = ctx;
+    if (!x->begun) {
+        respond_openai_error(x->client, status, err);
+        return;
+    }
     if (!x->is_sse) {
         http_stream_abort(x->client);
         return;
@@ -96,6 +124,8 @@ static void end_broken(struct exchange *x, const struct error *err)
     sse_write(&event, NULL, str_from(text));
     http_stream_write(x->client, buf_str(&event));
 }
+
+/* ---- the exchange ---- */
 
 static void fire(void *cancel)
 {
@@ -121,10 +151,7 @@ static bool explain(struct exchange *x, struct lease *lease, enum http_fault fau
         return false;
     if (died)
         *err = reason;
-    if (x->begun)
-        end_broken(x, err);
-    else
-        respond_openai_error(x->client, died ? 500 : 502, err);
+    x->sink->fail(x->sink->ctx, died ? 500 : 502, err);
     return true;
 }
 
@@ -136,11 +163,13 @@ static const char *header_line(const struct http_request *r, const char *name, c
 }
 
 bool proxy_request(struct http_request *r, struct lease *lease, const char *path, struct str body,
-                   bool last)
+                   const struct proxy_sink *sink, bool last)
 {
     struct error err = ERROR_INIT;
-    struct exchange x = {.client = r};
-    const char *query = http_request_query_string(r);
+    struct through through = {.client = r};
+    const struct proxy_sink plain = {through_begin, through_piece, through_fail, &through};
+    struct exchange x = {.client = r, .sink = sink ? sink : &plain, .plain = !sink};
+    const char *query = sink ? "" : http_request_query_string(r);
     CLEANUP_FREE char *url = xasprintf("http://localhost%s%s%s", path, *query ? "?" : "", query);
     CLEANUP_FREE char *accept = NULL;
     const char *headers[] = {"Content-Type: application/json", header_line(r, "Accept", &accept),
@@ -151,7 +180,7 @@ bool proxy_request(struct http_request *r, struct lease *lease, const char *path
     struct http_call call = HTTP_CALL_INIT;
     call.url = url;
     call.unix_path = lease_socket(lease);
-    call.method = http_request_method(r);
+    call.method = sink ? "POST" : http_request_method(r);
     call.headers = headers;
     call.body = body;
     call.on_header = on_header;

@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "base/buf.h"
-#include "runner/proxy.h"
+#include "runner/infer.h"
 #include "runner/respond.h"
 #include "runner/routes.h"
 
@@ -23,37 +23,14 @@ static const char *engine_path(const char *path)
     return v1 ? v1 : last ? last : path;
 }
 
-static void respond_acquire_error(struct http_request *r, struct error *err)
+static void preload(struct daemon *d, struct http_request *r, const char *model,
+                    enum engine_mode mode, struct error *err)
 {
-    if (err->code == ERR_NOT_FOUND || err->code == ERR_INVALID)
-        error_wrap(err, "error while getting model");
-    if (err->code == ERR_BUSY)
-        http_respond_header(r, "Retry-After", "5");
-    respond_openai_error(r, 0, err);
-}
-
-static void serve(struct daemon *d, struct http_request *r, const char *model,
-                  enum engine_mode mode, struct str body)
-{
-    enum { TRIES = 2 }; /* an engine may have died since it was last used */
-    for (int i = 0; i < TRIES; i++) {
-        struct error err = ERROR_INIT;
-        struct lease *lease = NULL;
-        if (scheduler_acquire(d->scheduler, model, mode, r, &lease, &err) < 0) {
-            respond_acquire_error(r, &err);
-            return;
-        }
-        if (wants_preload_only(r)) {
-            lease_release(lease);
-            http_respond_empty(r, 200);
-            return;
-        }
-        bool done =
-            proxy_request(r, lease, engine_path(http_request_path(r)), body, i + 1 == TRIES);
-        lease_release(lease);
-        if (done)
-            return;
-    }
+    struct lease *lease = NULL;
+    if (scheduler_acquire(d->scheduler, model, mode, r, &lease, err) < 0)
+        return;
+    lease_release(lease);
+    http_respond_empty(r, 200);
 }
 
 void route_infer(struct daemon *d, struct http_request *r, const struct route_args *args)
@@ -76,5 +53,14 @@ void route_infer(struct daemon *d, struct http_request *r, const struct route_ar
         respond_openai_error(r, 0, &err);
         return;
     }
-    serve(d, r, model, args->mode, buf_str(&body));
+    if (wants_preload_only(r))
+        preload(d, r, model, args->mode, &err);
+    else
+        infer(d, r, model, args->mode, engine_path(http_request_path(r)), buf_str(&body), NULL,
+              &err);
+    if (err.code == ERR_NONE)
+        return;
+    if (err.code == ERR_NOT_FOUND || err.code == ERR_INVALID)
+        error_wrap(&err, "error while getting model");
+    respond_openai_error(r, 0, &err);
 }

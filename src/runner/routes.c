@@ -34,8 +34,6 @@ static const struct route {
     /* clang-format on */
     INFER("/v1/chat/completions", MODE_COMPLETION),
     INFER("/v1/completions", MODE_COMPLETION),
-    INFER("/v1/messages", MODE_COMPLETION),
-    INFER("/v1/messages/count_tokens", MODE_COMPLETION),
     INFER("/v1/embeddings", MODE_EMBEDDING),
     INFER("/v1/rerank", MODE_RERANKING),
     INFER("/v1/score", MODE_RERANKING), /* before "/score": "v1" is no backend */
@@ -47,6 +45,38 @@ static const struct route {
     INFER("/apply-template", MODE_COMPLETION),
     INFER("/v1/images/generations", MODE_IMAGE),
 #undef INFER
+#define BOTH(method, path, fn)                      \
+    {method, "/engines" path, fn, 0, 0},            \
+    {                                               \
+        method, "/engines/{backend}" path, fn, 0, 0 \
+    }
+    BOTH("POST", "/v1/messages", route_messages),
+    BOTH("POST", "/v1/messages/count_tokens", route_count_tokens),
+    {"POST", "/anthropic/v1/messages", route_messages, 0, 0},
+    {"POST", "/anthropic/v1/messages/count_tokens", route_count_tokens, 0, 0},
+    {"GET", "/anthropic/v1/models", route_openai_list, 0, 0},
+    BOTH("POST", "/v1/responses", route_responses_create),
+    BOTH("GET", "/v1/responses/{name}/input_items", route_responses_items),
+    BOTH("GET", "/v1/responses/{name}", route_responses_get),
+    BOTH("DELETE", "/v1/responses/{name}", route_responses_delete),
+    {"POST", "/engines/responses", route_responses_create, 0, 0},
+    {"GET", "/engines/responses/{name}/input_items", route_responses_items, 0, 0},
+    {"GET", "/engines/responses/{name}", route_responses_get, 0, 0},
+    {"DELETE", "/engines/responses/{name}", route_responses_delete, 0, 0},
+#undef BOTH
+    {"POST", "/api/chat", route_ollama_chat, 0, 0},
+    {"POST", "/api/generate", route_ollama_generate, 0, 0},
+    {"POST", "/api/embed", route_ollama_embed, 0, 0},
+    {"POST", "/api/embeddings", route_ollama_embeddings, 0, 0},
+    {"GET", "/api/version", route_ollama_version, 0, 0},
+    {"GET", "/api/tags", route_ollama_tags, 0, 0},
+    {"GET", "/api/ps", route_ollama_ps, 0, 0},
+    {"POST", "/api/show", route_ollama_show, 0, 0},
+    {"POST", "/api/pull", route_ollama_pull, 0, 0},
+    {"POST", "/api/push", route_ollama_push, 0, 0},
+    {"POST", "/api/copy", route_ollama_copy, 0, 0},
+    {"POST", "/api/create", route_ollama_create, 0, 0},
+    {"DELETE", "/api/delete", route_ollama_delete, 0, 0},
     {"GET", "/engines/v1/models", route_openai_list, 0, 0},
     {"GET", "/engines/{backend}/v1/models", route_openai_list, 0, 0},
     {"GET", "/engines/v1/models/{name}", route_openai_get, 0, 0},
@@ -124,9 +154,9 @@ static char *canonical_path(const char *path)
         path += strlen(DESKTOP_PREFIX);
     if (*path == '\0')
         path = "/";
-    static const char *const aliases[] = {"/rerank",     "/score",         "/infill", "/tokenize",
-                                          "/detokenize", "/apply-template"};
-    bool alias = is_below(path, "/v1");
+    static const char *const aliases[] = {"/rerank",   "/score",      "/infill",
+                                          "/tokenize", "/detokenize", "/apply-template"};
+    bool alias = is_below(path, "/v1") || is_below(path, "/responses");
     for (size_t i = 0; i < ARRAY_LEN(aliases) && !alias; i++)
         alias = strcmp(path, aliases[i]) == 0;
     if (alias)
@@ -147,6 +177,29 @@ static const struct route *find_route(const char *method, const char *path, stru
     return NULL;
 }
 
+/* The one method that a path of another API has here, when it was asked with another; NULL: the
+ * path is not known. */
+static const char *allowed_method(const char *path)
+{
+    struct found f;
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++)
+        if (routes[i].method && match(routes[i].pattern, path, &f))
+            return routes[i].method;
+    return NULL;
+}
+
+/* Docker Model Runner's own trees know no 405; the others do. */
+static void respond_no_route(struct http_request *r, const char *path, bool own)
+{
+    const char *allowed = own ? NULL : allowed_method(path);
+    if (allowed)
+        http_respond_header(r, "Allow", allowed);
+    http_respond_text(r, allowed ? 405 : 404,
+                      allowed ? "method not allowed"
+                      : own   ? "not found"
+                              : "404 page not found");
+}
+
 static char *terminated(struct str s)
 {
     char *copy = str_dup(s.ptr ? s : STR(""));
@@ -162,13 +215,16 @@ void routes_handle(struct http_request *r, void *ctx)
     struct found found;
     log_debug("%s %s", http_request_method(r), path);
     const struct route *route = find_route(http_request_method(r), path, &found);
-    bool guarded = is_below(path, "/models") || is_below(path, "/engines");
+    static const char *const guarded_paths[] = {"/models", "/engines", "/api", "/anthropic"};
+    bool guarded = false;
+    for (size_t i = 0; i < ARRAY_LEN(guarded_paths); i++)
+        guarded = guarded || is_below(path, guarded_paths[i]);
     if (!guard_host(d->settings, r))
         return;
     if (guarded && !(route && route->flags & ROUTE_OPEN) && !guard_origin(d->settings, r))
         return;
     if (!route) {
-        http_respond_text(r, 404, guarded ? "not found" : "404 page not found");
+        respond_no_route(r, path, is_below(path, "/models") || is_below(path, "/engines"));
         return;
     }
     CLEANUP_FREE char *backend = terminated(found.backend);

@@ -58,6 +58,34 @@ void route_unload(struct daemon *d, struct http_request *r, const struct route_a
 void route_configure(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_settings(struct daemon *d, struct http_request *r, const struct route_args *args);
 
+/* route_anthropic.c */
+void route_messages(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_count_tokens(struct daemon *d, struct http_request *r, const struct route_args *args);
+
+/* route_responses.c */
+void route_responses_create(struct daemon *d, struct http_request *r,
+                            const struct route_args *args);
+void route_responses_get(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_responses_items(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_responses_delete(struct daemon *d, struct http_request *r,
+                            const struct route_args *args);
+
+/* route_ollama.c, route_ollama_models.c */
+void route_ollama_chat(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_ollama_generate(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_ollama_embed(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_ollama_embeddings(struct daemon *d, struct http_request *r,
+                             const struct route_args *args);
+void route_ollama_version(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_ollama_tags(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_ollama_ps(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_ollama_show(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_ollama_pull(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_ollama_push(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_ollama_copy(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_ollama_create(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_ollama_delete(struct daemon *d, struct http_request *r, const struct route_args *args);
+
 /* route_infer.c */
 void route_infer(struct daemon *d, struct http_request *r, const struct route_args *args);
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real client SDKs against the daemon over TCP: OpenAI's for JavaScript, from npm, run by node."""
+"""Real client SDKs for JavaScript, from npm, run by node, against the daemon over TCP: OpenAI's, Anthropic's,
+Ollama's, the AI SDK and LangChain."""
 import os
 import re
 import socket
@@ -52,12 +53,28 @@ class Sdk(unittest.TestCase):
         cls.daemon.wait(60)
         cls.dir.cleanup()
 
-    def test_openai(self):
-        env = dict(os.environ, BASE_URL=f"http://127.0.0.1:{self.port}/engines/v1", MODEL="demo", ENCODER="encoder")
-        done = subprocess.run(["node", "--test", "openai.mjs"], cwd=self.node, env=env, stdout=subprocess.PIPE,
+    def check(self, program, at_least):
+        host = f"http://127.0.0.1:{self.port}"
+        env = dict(os.environ, HOST_URL=host, BASE_URL=host + "/engines/v1", MODEL="demo", ENCODER="encoder")
+        done = subprocess.run(["node", "--test", program], cwd=self.node, env=env, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=120)
         self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertGreaterEqual(int(re.search(r"pass (\d+)", done.stdout).group(1)), 10, done.stdout)
+        self.assertGreaterEqual(int(re.search(r"pass (\d+)", done.stdout).group(1)), at_least, done.stdout)
+
+    def test_openai(self):
+        self.check("openai.mjs", 12)
+
+    def test_anthropic(self):
+        self.check("anthropic.mjs", 6)
+
+    def test_ollama(self):
+        self.check("ollama.mjs", 8)
+
+    def test_vercel_ai_sdk(self):
+        self.check("vercel.mjs", 6)
+
+    def test_langchain(self):
+        self.check("langchain.mjs", 6)
 
 
 if __name__ == "__main__":

@@ -116,3 +116,37 @@ test('eight at once', async () => {
     client.chat.completions.create({ model, messages: question, temperature: 0 })));
   for (const a of all) assert.equal(a.choices[0].message.content, alone.choices[0].message.content);
 });
+
+test('the Responses API: an answer, and one that continues it', async () => {
+  const first = await client.responses.create({ model, input: question[0].content, temperature: 0 });
+  assert.match(first.output_text, /docker model pull ai\/smollm2/);
+  assert.equal(first.status, 'completed');
+  assert.equal(first.usage.total_tokens, first.usage.input_tokens + first.usage.output_tokens);
+  const next = await client.responses.create({
+    model, input: 'And then?', previous_response_id: first.id, max_output_tokens: 2 });
+  assert.ok(next.usage.input_tokens > first.usage.input_tokens + first.usage.output_tokens - 5);
+  assert.equal(next.status, 'incomplete');
+  const items = await client.responses.inputItems.list(next.id);
+  assert.equal(items.data.length, 3);
+  const kept = await client.responses.retrieve(first.id);
+  assert.equal(kept.id, first.id);
+  assert.deepEqual(kept.output, first.output);
+  await client.responses.delete(first.id);
+  await assert.rejects(client.responses.retrieve(first.id), OpenAI.NotFoundError);
+  await assert.rejects(client.responses.create({ model, input: 'x', previous_response_id: first.id }),
+                       OpenAI.BadRequestError);
+});
+
+test('the Responses API: a stream, and a schema', async () => {
+  const stream = client.responses.stream({ model, input: question[0].content, temperature: 0 });
+  let text = '';
+  stream.on('response.output_text.delta', (event) => { text += event.delta; });
+  const final = await stream.finalResponse();
+  assert.match(text, /Docker Hub/);
+  assert.equal(final.output_text, text);
+  const schema = { type: 'object', properties: { n: { type: 'integer' } }, required: ['n'], additionalProperties: false };
+  const answer = await client.responses.create({
+    model, input: 'x', max_output_tokens: 80, text: { format: { type: 'json_schema', name: 'n', schema } } });
+  assert.ok(Number.isInteger(JSON.parse(answer.output_text).n));
+  await assert.rejects(client.responses.create({ model: 'nobody/has-this', input: 'x' }), OpenAI.NotFoundError);
+});
