@@ -14,6 +14,7 @@ struct gguf_kv {
     enum gguf_type item_type;   /* GGUF_ARRAY: of the items */
     uint64_t n;                 /* GGUF_ARRAY: items; GGUF_STRING: bytes */
     const unsigned char *value; /* first byte of the value, of a string's text, of the first item */
+    const unsigned char *end;   /* behind the value; its type and it begin behind the key */
 };
 
 /* Names in byte order, for looking them up: no input can make that slow. */

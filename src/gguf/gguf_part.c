@@ -184,6 +184,7 @@ static int parse_kvs(struct gguf_part *p, struct cursor *c, uint64_t n, struct e
         int r = parse_value(c, kv, err);
         if (r < 0)
             return r;
+        kv->end = c->p;
         p->kv_names[i] = (struct gguf_name){kv->key, (uint32_t)i};
         p->n_kvs++;
     }

@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/compiler.h"
+#include "base/file.h"
 #include "gguf/gguf_internal.h"
 #include "gguf/gguf_types.h"
 
@@ -93,10 +94,15 @@ static void put_str(struct buf *b, struct str s)
     buf_append(b, s);
 }
 
-static void put_key(struct gguf_writer *w, const char *key, enum gguf_type type)
+static void remember_key(struct gguf_writer *w, char *key)
 {
     w->keys = xrealloc(w->keys, w->n_keys + 1, sizeof(*w->keys));
-    w->keys[w->n_keys++] = xstrdup(key);
+    w->keys[w->n_keys++] = key;
+}
+
+static void put_key(struct gguf_writer *w, const char *key, enum gguf_type type)
+{
+    remember_key(w, xstrdup(key));
     put_str(&w->kvs, str_from(key));
     put_u32(&w->kvs, type);
 }
@@ -170,6 +176,15 @@ void gguf_writer_f32_array(struct gguf_writer *w, const char *key, const float *
     buf_append_bytes(&w->kvs, v, n * sizeof(*v));
 }
 
+void gguf_writer_copy(struct gguf_writer *w, const struct gguf *from, size_t i)
+{
+    const struct gguf_kv *kv = &from->parts[0].kvs[i];
+    const char *type = kv->key.ptr + kv->key.len;
+    remember_key(w, xasprintf("%.*s", (int)kv->key.len, kv->key.ptr));
+    put_str(&w->kvs, kv->key);
+    buf_append_bytes(&w->kvs, type, (size_t)((const char *)kv->end - type));
+}
+
 void gguf_writer_alignment(struct gguf_writer *w, uint32_t alignment)
 {
     struct error e = ERROR_INIT;
@@ -191,7 +206,8 @@ static uint64_t declared_bytes(struct str name, uint32_t type, uint32_t n_dims,
     const struct gguf_type_info *info = gguf_type_info(type);
     uint64_t items = 1, bytes = 0;
     bool good = info && n_dims >= 1 && n_dims <= GGUF_MAX_DIMS && name.len >= 1 &&
-                name.len <= GGUF_MAX_NAME && dims[0] % info->block_items == 0;
+                name.len <= GGUF_MAX_NAME && !memchr(name.ptr, 0, name.len) &&
+                dims[0] % info->block_items == 0;
     for (uint32_t i = 0; good && i < n_dims; i++)
         good = dims[i] > 0 && !mul_overflows(items, dims[i], &items);
     if (good)
@@ -341,10 +357,18 @@ int gguf_writer_end(struct gguf_writer *w, struct error *err)
         return error_set(err, ERR_INVALID, "the data of tensor '%s' is missing",
                          w->tensors[w->at].name);
     FILE *f = TAKE(w->file);
-    if (fclose(f) != 0 || rename(w->tmp_path, w->path) != 0) {
-        int e = errno;
-        unlink(w->tmp_path);
-        return error_errno(err, e, "cannot write '%s'", w->path);
+    bool synced = fflush(f) == 0 && fsync(fileno(f)) == 0;
+    int e = errno;
+    if (fclose(f) != 0 && synced) {
+        synced = false;
+        e = errno;
     }
-    return 0;
+    if (synced && rename(w->tmp_path, w->path) == 0) {
+        CLEANUP_FREE char *dir = path_dir(w->path);
+        return dir_sync(dir, err);
+    }
+    if (synced)
+        e = errno;
+    unlink(w->tmp_path);
+    return error_errno(err, e, "cannot write '%s'", w->path);
 }

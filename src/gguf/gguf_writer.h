@@ -13,7 +13,8 @@
  *     gguf_writer_free(w);
  *
  * Declarations do not return errors: the first one is remembered and reported by
- * gguf_writer_begin(). The file appears under its name only when gguf_writer_end() succeeds.
+ * gguf_writer_begin(). The file appears under its name, whole and synced, only when
+ * gguf_writer_end() succeeds.
  */
 #ifndef GGUF_GGUF_WRITER_H
 #define GGUF_GGUF_WRITER_H
@@ -25,6 +26,7 @@
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "gguf/gguf.h"
 
 struct gguf_writer;
 
@@ -43,6 +45,9 @@ void gguf_writer_str(struct gguf_writer *w, const char *key, struct str v);
 void gguf_writer_str_array(struct gguf_writer *w, const char *key, const struct str *v, size_t n);
 void gguf_writer_i32_array(struct gguf_writer *w, const char *key, const int32_t *v, size_t n);
 void gguf_writer_f32_array(struct gguf_writer *w, const char *key, const float *v, size_t n);
+
+/* Key i of an open file with its value, whatever type it has. */
+void gguf_writer_copy(struct gguf_writer *w, const struct gguf *from, size_t i);
 
 /* Power of two, at least 8; writes general.alignment. Before the first tensor. */
 void gguf_writer_alignment(struct gguf_writer *w, uint32_t alignment);
