@@ -12,8 +12,8 @@
 #include "base/alloc.h"
 #include "base/compiler.h"
 #include "engine/kernels/types.h"
+#include "engine/quantize/quantize.h"
 #include "gguf/gguf_writer.h"
-#include "quantize_ref.h"
 #include "random.h"
 
 enum fill { FILL_MATRIX, FILL_EMBEDDING, FILL_TABLE, FILL_NORM, FILL_BIAS };
@@ -255,7 +255,7 @@ static int write_tensor(struct gguf_writer *w, const struct maker *k, const stru
     for (uint32_t r = 0; r < t->rows; r++) {
         for (uint32_t i = 0; i < t->cols; i++)
             row[i] = (t->fill == FILL_NORM ? 1.0f : 0.0f) + scale * random_uniform(&state);
-        if (!quantize_ref(t->type, row, t->cols, packed))
+        if (!quantize_row(t->type, row, NULL, t->cols, packed))
             return error_set(err, ERR_UNSUPPORTED, "no quantiser for type %" PRIu32, t->type);
         int ret = gguf_writer_data(w, packed, row_bytes, err);
         if (ret < 0)

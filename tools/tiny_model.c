@@ -14,8 +14,8 @@
 #include "base/buf.h"
 #include "base/compiler.h"
 #include "engine/kernels/types.h"
+#include "engine/quantize/quantize.h"
 #include "gguf/gguf_writer.h"
-#include "quantize_ref.h"
 #include "random.h"
 
 /* The factors that stretch Llama 3's rotation: slow frequencies are divided by `factor`, fast ones
@@ -364,7 +364,7 @@ static int write_tensor(struct gguf_writer *w, const struct tiny_model *m, const
         char *at = packed + (keep ? i % pool * row_bytes : 0);
         if (i < pool) {
             fill_row(m, t, &state, row);
-            if (!quantize_ref(t->type, row, t->cols, at))
+            if (!quantize_row(t->type, row, NULL, t->cols, at))
                 return error_set(err, ERR_UNSUPPORTED, "no quantiser for type %" PRIu32, t->type);
         }
         int r = gguf_writer_data(w, at, row_bytes, err);
@@ -440,7 +440,7 @@ int tiny_model_write(const struct tiny_model *model, const char *path, struct er
 {
     struct tiny_model m = *model;
     if (m.n_layers == 0 || m.n_embd == 0 || m.n_heads == 0 || m.n_kv_heads == 0 || m.n_ff == 0 ||
-        m.n_vocab == 0 || m.n_ctx == 0 || !quantize_ref_supports(m.type))
+        m.n_vocab == 0 || m.n_ctx == 0 || !quantize_supports(m.type))
         return error_set(err, ERR_INVALID, "a size is 0, or the type has no quantiser");
     if (!m.no_vocab && m.n_vocab < TINY_MODEL_MIN_VOCAB)
         return error_set(err, ERR_INVALID, "a vocabulary needs at least %d tokens",

@@ -99,7 +99,9 @@ static const struct command commands[] = {
             "\n"
             "top: pairs of id and raw logit at the last position, best first (20 of them by\n"
             "default). greedy: that many tokens decoded one at a time, always the best one; an\n"
-            "end-of-text token does not stop it. The ids are taken as they are, nothing is added.\n"
+            "end-of-text token does not stop it. \"nll\":true: the negative log-probability of every\n"
+            "id but the first; exp of their mean is the perplexity. The ids are taken as they are,\n"
+            "nothing is added.\n"
             "A line that cannot be answered gives {\"error\":\"...\"}.",
         .opts = verb_eval_opts,
         .run = verb_eval,
@@ -138,6 +140,29 @@ static const struct command commands[] = {
             "pp512: a prompt of 512 tokens; tg128: 128 tokens generated one by one.",
         .opts = verb_bench_opts,
         .run = verb_bench,
+    },
+    {
+        .name = "quantize",
+        .args = "IN OUT",
+        .summary = "Make a GGUF file with smaller weights",
+        .details =
+            "  model-engine quantize model-F16.gguf model-Q4_K_M.gguf --type Q4_K_M\n"
+            "\n"
+            "Types: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q5_1, Q5_0, Q4_K_M, Q4_K_S, Q4_1,\n"
+            "Q4_0, IQ4_NL, IQ4_XS, Q3_K_L, Q3_K_M, Q3_K_S, Q2_K, Q2_K_S, TQ1_0, TQ2_0, MXFP4_MOE.\n"
+            "Names ending in _S, _M, _L are mixtures, with more bits where they matter most, by the\n"
+            "rules of llama.cpp; the others keep the output matrix finer as well. --pure mixes\n"
+            "nothing.\n"
+            "\n"
+            "IN may be the first of several parts; OUT is one file. All metadata is kept. Weights\n"
+            "whose rows are no whole number of blocks get a type with shorter blocks; each is said.\n"
+            "OUT appears when it is complete. An importance matrix is a file of llama.cpp's imatrix\n"
+            "tool.",
+        .opts = verb_quantize_opts,
+        .min_args = 2,
+        .max_args = 2,
+        .complete = COMPLETE_FILES,
+        .run = verb_quantize,
     },
     {
         .name = "version",

@@ -31,8 +31,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "engine/quantize/quantize.h"
 #include "gguf/gguf_writer.h"
-#include "quantize_ref.h"
 #include "text.h"
 #include "vocab.h"
 
@@ -511,7 +511,7 @@ static int write_file(struct demo *d, const char *path, struct error *err)
         }
         size_t bytes = m->rows * m->cols / 32 * 34;
         CLEANUP_FREE unsigned char *packed = xmalloc(bytes);
-        if (!quantize_ref(TYPE_Q8_0, m->v, m->rows * m->cols, packed))
+        if (!quantize_row(TYPE_Q8_0, m->v, NULL, m->rows * m->cols, packed))
             return error_set(err, ERR_INTERNAL, "%s does not fit Q8_0", tensors[i].name);
         r = gguf_writer_data(w, packed, bytes, err);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Inside the kernels only: the levels' fill functions, and facts that several levels share. */
+ * Inside the kernels only, and in the quantisers, which are their inverse: the levels' fill
+ * functions, and facts that several levels share. */
 #ifndef ENGINE_KERNELS_KERNELS_INTERNAL_H
 #define ENGINE_KERNELS_KERNELS_INTERNAL_H
 

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * model-engine eval: token ids in, the best raw logits of the last position out, and a greedy
- * continuation if wanted.
+ * model-engine eval: token ids in, the best raw logits of the last position out; if wanted a greedy
+ * continuation, and how unlikely each id was.
  *
  *     {"ids":[1,403,407],"top":3,"greedy":2}
  *     {"top":[[261,12.03],[432,9.51],[286,8.2]],"greedy_ids":[261,286]}
+ *     {"ids":[1,403,407],"top":0,"nll":true}
+ *     {"top":[],"nll":[5.25,1.5]}
  *
  * The verb exists to measure numerics, so its cache is f32 unless asked otherwise. Every line is a
  * sequence of its own. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,17 +77,23 @@ static int ensure_cache(struct eval *e, uint64_t n_tokens, struct error *err)
     return 0;
 }
 
+/* The sequence with `step` tokens behind n_past others. */
+static struct batch_seq sequence(const struct eval *e, int32_t step, size_t n_past)
+{
+    return (struct batch_seq){.n = step,
+                              .n_past = (int32_t)n_past,
+                              .pages = e->pages,
+                              .state_in = n_past > 0 ? e->state : -1,
+                              .state_out = !e->state};
+}
+
 /* Computes n tokens behind n_past others; leaves the logits of the last in e->logits. */
 static int feed(struct eval *e, const int32_t *ids, size_t n, size_t n_past, struct error *err)
 {
     for (size_t at = 0; at < n;) {
         int32_t step = (int32_t)MIN(n - at, (size_t)CHUNK_TOKENS);
         int32_t last = step - 1;
-        struct batch_seq seq = {.n = step,
-                                .n_past = (int32_t)(n_past + at),
-                                .pages = e->pages,
-                                .state_in = n_past + at > 0 ? e->state : -1,
-                                .state_out = !e->state};
+        struct batch_seq seq = sequence(e, step, n_past + at);
         struct batch batch = {.n_tokens = step,
                               .ids = ids + at,
                               .n_seqs = 1,
@@ -95,6 +104,53 @@ static int feed(struct eval *e, const int32_t *ids, size_t n, size_t n_past, str
         if (r < 0)
             return r;
         e->state = !e->state;
+        at += (size_t)step;
+    }
+    return 0;
+}
+
+/* -log of the probability that softmax(logits) gives to an id. */
+static double surprise(const float *logits, size_t n, int32_t id)
+{
+    float max = logits[0];
+    for (size_t i = 1; i < n; i++)
+        max = MAX(max, logits[i]);
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += exp((double)logits[i] - (double)max);
+    return log(sum) + (double)max - (double)logits[id];
+}
+
+/* Computes all but the last id, some at a time, and says how unlikely each was behind those before
+ * it. What it leaves in the cache is overwritten by who computes the sequence. */
+static int add_nll(struct eval *e, const int32_t *ids, size_t n, struct json *out,
+                   struct error *err)
+{
+    enum { STEP = 32 };
+    size_t n_vocab = e->lm->n_vocab;
+    struct json *list = js_array();
+    js_set(out, "nll", list);
+    CLEANUP_FREE float *logits = alloc_array(STEP * n_vocab, sizeof(*logits));
+    if (!logits)
+        return error_set(err, ERR_NOMEM, "out of memory for %zu logits", STEP * n_vocab);
+    for (size_t at = 0; at + 1 < n;) {
+        int32_t step = (int32_t)MIN(n - 1 - at, (size_t)STEP), rows[STEP];
+        for (int32_t i = 0; i < step; i++)
+            rows[i] = i;
+        struct batch_seq seq = sequence(e, step, at);
+        struct batch batch = {.n_tokens = step,
+                              .ids = ids + at,
+                              .n_seqs = 1,
+                              .seqs = &seq,
+                              .n_out = step,
+                              .out_rows = rows};
+        int r = model_eval(e->lm->model, e->kv, &batch, logits, NULL, err);
+        if (r < 0)
+            return r;
+        e->state = !e->state;
+        for (int32_t i = 0; i < step; i++)
+            js_push(list, js_real(surprise(logits + (size_t)i * n_vocab, n_vocab,
+                                           ids[at + (size_t)i + 1])));
         at += (size_t)step;
     }
     return 0;
@@ -169,11 +225,14 @@ static int answer(void *ctx, const struct json *in, struct json *out, struct err
     CLEANUP_FREE int32_t *ids = NULL;
     size_t n = 0;
     int64_t top = 20, greedy = 0;
+    bool nll = false;
     int r = jsonl_ids(in, "ids", e->lm->n_vocab, &ids, &n, err);
     if (r == 0)
         r = js_want_int(in, "top", 0, INT32_MAX, &top, err);
     if (r == 0)
         r = js_want_int(in, "greedy", 0, INT32_MAX, &greedy, err);
+    if (r == 0)
+        r = js_want_bool(in, "nll", &nll, err);
     if (r < 0)
         return r;
     /* The last greedy token is named, not computed further. */
@@ -183,6 +242,8 @@ static int answer(void *ctx, const struct json *in, struct json *out, struct err
                          "%" PRIu64 " tokens do not fit the context of %" PRIu32, n_tokens,
                          e->n_ctx);
     r = ensure_cache(e, n_tokens, err);
+    if (r == 0 && nll)
+        r = add_nll(e, ids, n, out, err);
     if (r == 0)
         r = feed(e, ids, n, 0, err);
     if (r == 0)

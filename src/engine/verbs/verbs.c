@@ -8,10 +8,15 @@
 
 int verb_parse(int argc, char **argv, void *values, int *ret_exit_code)
 {
-    const struct command *cmd = opt_find_command(model_engine_program.commands, argv[0]);
     struct opt_args args;
+    return verb_parse_args(argc, argv, values, &args, ret_exit_code);
+}
+
+int verb_parse_args(int argc, char **argv, void *values, struct opt_args *ret, int *ret_exit_code)
+{
+    const struct command *cmd = opt_find_command(model_engine_program.commands, argv[0]);
     struct error err = ERROR_INIT;
-    int r = opt_parse(cmd, argc, argv, values, &args, &err);
+    int r = opt_parse(cmd, argc, argv, values, ret, &err);
     if (r < 0)
         *ret_exit_code = opt_usage_error(&model_engine_program, cmd, &err);
     return r;

@@ -40,6 +40,7 @@ int verb_render(int argc, char **argv);
 int verb_eval(int argc, char **argv);
 int verb_embed(int argc, char **argv);
 int verb_info(int argc, char **argv);
+int verb_quantize(int argc, char **argv);
 int verb_version(int argc, char **argv);
 
 extern const struct opt verb_serve_opts[];
@@ -51,10 +52,14 @@ extern const struct opt verb_render_opts[];
 extern const struct opt verb_eval_opts[];
 extern const struct opt verb_embed_opts[];
 extern const struct opt verb_info_opts[];
+extern const struct opt verb_quantize_opts[];
 
-/* Parses the options of the verb argv[0]; no verb takes arguments. On failure, and after --help,
+/* Parses the options of the verb argv[0], which takes no arguments. On failure, and after --help,
  * stores the exit code and returns negative. */
 int verb_parse(int argc, char **argv, void *values, int *ret_exit_code);
+
+/* The same for a verb with arguments. */
+int verb_parse_args(int argc, char **argv, void *values, struct opt_args *ret, int *ret_exit_code);
 
 /* Prints "model-engine: MESSAGE" to standard error; returns the exit code. */
 int verb_fail(const struct error *err);
