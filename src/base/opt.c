@@ -21,7 +21,7 @@ void opt_list_release(struct opt_list *l)
 
 bool opt__takes_value(const struct opt *o)
 {
-    return o->type != OPT_FLAG && o->type != OPT_TRISTATE;
+    return o->type != OPT_FLAG && o->type != OPT_TRISTATE && !o->bare;
 }
 
 static void *value_of(void *values, const struct opt *o)
@@ -157,7 +157,7 @@ static int parse_long(const struct opt *opts, char **argv, int argc, int at, voi
         return r < 0 ? r : 1;
     }
     if (!opt__takes_value(o)) {
-        r = set_value(o, values, "true", err);
+        r = set_value(o, values, o->bare ? o->bare : "true", err);
         return r < 0 ? r : 1;
     }
     if (at + 1 >= argc)
@@ -178,7 +178,7 @@ static int parse_letters(const struct opt *opts, char **argv, int argc, int at, 
             return error_set(err, ERR_INVALID, "unknown shorthand flag: '%c' in %s", *p, argv[at]);
         }
         if (!opt__takes_value(o)) {
-            const char *text = p[1] == '=' ? p + 2 : "true";
+            const char *text = p[1] == '=' ? p + 2 : o->bare ? o->bare : "true";
             r = set_value(o, values, text, err);
             if (r < 0)
                 return r;

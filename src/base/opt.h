@@ -68,6 +68,7 @@ struct opt {
     const char *env;  /* environment variable that sets it too, for the help; the program reads it */
     double min, max;
     bool hidden;
+    const char *bare; /* the value when none is given; one must then be given as --name=VALUE */
 };
 #define OPT_END {0}
 

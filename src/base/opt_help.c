@@ -88,6 +88,8 @@ static void option_column(const struct opt *o, struct buf *out)
         buf_printf(out, "      --%s", o->name);
     if (opt__takes_value(o))
         buf_printf(out, " %s", o->arg ? o->arg : "VALUE");
+    else if (o->bare)
+        buf_printf(out, "[=%s]", o->arg ? o->arg : "VALUE");
 }
 
 static void print_options(const char *title, const struct opt *opts, FILE *to)

@@ -78,6 +78,8 @@ static void man_options(const struct opt *opts, FILE *to)
         fputs("\\fR", to);
         if (opt__takes_value(o))
             fprintf(to, " \\fI%s\\fR", o->arg ? o->arg : "VALUE");
+        else if (o->bare)
+            fprintf(to, "[=\\fI%s\\fR]", o->arg ? o->arg : "VALUE");
         fputc('\n', to);
         roff_c(o->help ? o->help : "", to);
         if (o->env)

@@ -42,16 +42,24 @@ static int make_private_dir(const char *path, struct error *err)
     return 0;
 }
 
+/* How a socket of ours is made; those at default places lie in a directory of this user. */
+static int unix_listen(struct daemon *d, const char *path, bool is_default, struct http_listen *ret,
+                       struct error *err)
+{
+    const char *group = d->settings->socket_group;
+    *ret = (struct http_listen){
+        .unix_path = path, .unix_group = group, .unix_mode = group ? 0660 : 0600};
+    if (!is_default)
+        return 0;
+    CLEANUP_FREE char *dir = path_dir(path);
+    return make_private_dir(dir, err);
+}
+
 static int listen_unix(struct daemon *d, struct error *err)
 {
     const struct settings *s = d->settings;
-    int r = 0;
-    if (s->socket_is_default) {
-        CLEANUP_FREE char *dir = path_dir(s->socket);
-        r = make_private_dir(dir, err);
-    }
-    const struct http_server_options o = {
-        .listen.unix_path = s->socket, .handler = routes_handle, .ctx = d};
+    struct http_server_options o = {.handler = routes_handle, .ctx = d};
+    int r = unix_listen(d, s->socket, s->socket_is_default, &o.listen, err);
     if (r == 0)
         r = http_server_start(&o, &d->unix_server, err);
     if (r == 0)
@@ -70,9 +78,33 @@ static int listen_tcp(struct daemon *d, struct error *err)
     return r;
 }
 
+static int open_docker_door(struct daemon *d, struct error *err)
+{
+    const struct settings *s = d->settings;
+    const struct http_server_options server = {
+        .listen.nowhere = true, .handler = routes_handle, .ctx = d};
+    struct door_options door = {
+        .behind = s->docker_engine, .behind_name = "the Docker engine", .is_ours = routes_own};
+    int r = unix_listen(d, s->docker_socket, s->docker_socket_is_default, &door.listen, err);
+    if (r == 0)
+        r = http_server_start(&server, &d->door_server, err);
+    door.ours = d->door_server;
+    if (r == 0)
+        r = door_open(&door, &d->docker_door, err);
+    if (r == 0)
+        log_info("listening on unix://%s in front of the Docker engine at unix://%s",
+                 s->docker_socket, s->docker_engine);
+    return r;
+}
+
 static int listen_all(struct daemon *d, struct error *err)
 {
     const struct settings *s = d->settings;
+    if (s->docker_socket) {
+        int r = open_docker_door(d, err);
+        if (r < 0)
+            return r;
+    }
     if (s->tcp) {
         int r = listen_tcp(d, err);
         if (r < 0)
@@ -172,6 +204,8 @@ int daemon_start(const struct settings *settings, struct daemon *ret, struct err
 
 void daemon_stop(struct daemon *d)
 {
+    door_close(d->docker_door);
+    http_server_stop(d->door_server);
     http_server_stop(d->unix_server);
     http_server_stop(d->tcp_server);
     scheduler_stop(d->scheduler);

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "door/door.h"
 #include "http/server.h"
 #include "models/models.h"
 #include "runner/scheduler.h"
@@ -20,7 +21,9 @@ struct daemon {
     struct response_store *responses; /* of the Responses API, for its next requests */
     struct http_server *unix_server;  /* NULL = not listening there */
     struct http_server *tcp_server;
-    char *engine_dir; /* private, for the engines' sockets */
+    struct http_server *door_server; /* answers what comes through the door */
+    struct door *docker_door;        /* in front of the Docker engine */
+    char *engine_dir;                /* private, for the engines' sockets */
 };
 
 /* Opens the store, starts the scheduler, listens. `settings` must outlive it. */

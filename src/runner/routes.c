@@ -200,6 +200,29 @@ static void respond_no_route(struct http_request *r, const char *path, bool own)
                               : "404 page not found");
 }
 
+bool routes_own(struct str target)
+{
+    static const char *const roots[] = {
+        DESKTOP_PREFIX, "/models",   "/engines",   "/v1",        "/responses",     "/anthropic",
+        "/api",         "/rerank",   "/score",     "/infill",    "/tokenize",      "/detokenize",
+        "/apply-template",
+    };
+    char path[64]; /* its beginning, with runs of '/' made one; longer than any root */
+    size_t n = 0;
+    for (size_t i = 0; i < target.len && n + 1 < sizeof(path); i++) {
+        char c = target.ptr[i];
+        if (c == '?' || c == '#')
+            break;
+        if (!(c == '/' && n > 0 && path[n - 1] == '/'))
+            path[n++] = c;
+    }
+    path[n] = '\0';
+    for (size_t i = 0; i < ARRAY_LEN(roots); i++)
+        if (is_below(path, roots[i]))
+            return true;
+    return false;
+}
+
 static char *terminated(struct str s)
 {
     char *copy = str_dup(s.ptr ? s : STR(""));

@@ -20,6 +20,10 @@ typedef void (*route_fn)(struct daemon *d, struct http_request *r, const struct 
 /* The server's handler; ctx is a struct daemon. */
 void routes_handle(struct http_request *r, void *ctx);
 
+/* On a socket shared with the Docker engine: is this request target, as sent, one of our routes?
+ * All below Docker Desktop's prefix are, and those of the bare tree that the engine has not. */
+bool routes_own(struct str target);
+
 /* route_fixed.c */
 void route_root(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_version(struct daemon *d, struct http_request *r, const struct route_args *args);

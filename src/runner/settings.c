@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/paths.h"
 #include "base/str.h"
 
@@ -29,6 +31,15 @@ const struct opt serve_opts[] = {
      "listen on this Unix socket instead of the one in the user's runtime directory",
      .env = "MODEL_RUNNER_SOCK"},
     {"no-socket", 0, OPT_FLAG, AT(no_socket), .help = "do not listen on a Unix socket"},
+    {"socket-group", 0, OPT_STRING, AT(socket_group), "GROUP",
+     "let this group use the sockets, too (mode 0660)", .env = "MODEL_RUNNER_SOCKET_GROUP"},
+    {"docker-socket", 0, OPT_STRING, AT(docker_socket), "PATH",
+     "stand in front of the Docker engine: serve models and pass everything else on to it, on this "
+     "socket (default: docker.sock beside the runner's own)",
+     .env = "MODEL_RUNNER_DOCKER_SOCKET", .bare = ""},
+    {"docker-engine", 0, OPT_STRING, AT(docker_engine), "PATH",
+     "the Docker engine's own socket (default /var/run/docker.sock)",
+     .env = "MODEL_RUNNER_DOCKER_ENGINE"},
     {"tcp", 0, OPT_FLAG, AT(tcp), .help = "listen on TCP too, on 127.0.0.1:12434"},
     {"host", 0, OPT_STRING, AT(host), "HOST", "listen on TCP too, on this address",
      .env = "MODEL_RUNNER_LISTEN"},
@@ -150,6 +161,58 @@ static int listen_settings(const struct serve_options *o, struct settings *s, st
     return r;
 }
 
+/* Does the path name the same file as the other, or would it? */
+static bool is_same_path(const char *a, const char *b)
+{
+    struct stat sa, sb;
+    if (stat(a, &sa) == 0 && stat(b, &sb) == 0)
+        return sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+    return strcmp(a, b) == 0;
+}
+
+/* The socket in front of the Docker engine, when it is asked for. */
+static int docker_settings(const struct serve_options *o, struct settings *s, struct error *err)
+{
+    s->docker_engine = text_setting(o->docker_engine, "MODEL_RUNNER_DOCKER_ENGINE");
+    if (!s->docker_engine)
+        s->docker_engine = "/var/run/docker.sock";
+    if (strncmp(s->docker_engine, "unix://", 7) == 0)
+        s->docker_engine += 7;
+    s->docker_socket = o->docker_socket ? o->docker_socket : getenv("MODEL_RUNNER_DOCKER_SOCKET");
+    if (!s->docker_socket || (!o->docker_socket && !*s->docker_socket)) {
+        s->docker_socket = NULL;
+        return 0;
+    }
+    if (!*s->docker_socket || strcmp(s->docker_socket, "default") == 0) {
+        CLEANUP_FREE char *dir = NULL;
+        int r = path_runtime_dir(&dir, err);
+        if (r < 0)
+            return r;
+        s->docker_socket_is_default = true;
+        s->default_docker_socket = path_join(dir, "docker.sock");
+        s->docker_socket = s->default_docker_socket;
+    }
+    if (is_same_path(s->docker_socket, s->docker_engine))
+        return error_set(err, ERR_INVALID,
+                         "'%s' is the Docker engine's own socket: let the engine listen elsewhere "
+                         "and name that place with --docker-engine, or choose another path for "
+                         "--docker-socket",
+                         s->docker_socket);
+    return 0;
+}
+
+/* The directory of the default sockets is for this user alone. */
+static int group_settings(const struct serve_options *o, struct settings *s, struct error *err)
+{
+    s->socket_group = text_setting(o->socket_group, "MODEL_RUNNER_SOCKET_GROUP");
+    if (s->socket_group && (s->socket_is_default || s->docker_socket_is_default))
+        return error_set(err, ERR_INVALID,
+                         "a group cannot reach a socket in this user's private directory: give a "
+                         "path with --%ssocket",
+                         s->socket_is_default ? "" : "docker-");
+    return 0;
+}
+
 static int limits(const struct serve_options *o, struct settings *s, struct error *err)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -191,6 +254,10 @@ int settings_load(const struct serve_options *o, struct settings *ret, struct er
         r = limits(o, &s, err);
     if (r == 0)
         r = listen_settings(o, &s, err);
+    if (r == 0)
+        r = docker_settings(o, &s, err);
+    if (r == 0)
+        r = group_settings(o, &s, err);
     if (r < 0) {
         settings_release(&s);
         return r;
@@ -206,5 +273,6 @@ int settings_load(const struct serve_options *o, struct settings *ret, struct er
 void settings_release(struct settings *s)
 {
     free(s->default_socket);
+    free(s->default_docker_socket);
     *s = (struct settings){0};
 }

@@ -13,9 +13,14 @@
 #include "base/opt.h"
 
 struct settings {
-    const char *socket;     /* "" = none */
-    bool socket_is_default; /* nobody asked for it: failing to make it is no error beside TCP */
-    char *default_socket;   /* owned */
+    const char *socket;        /* "" = none */
+    bool socket_is_default;    /* nobody asked for it: failing to make it is no error beside TCP */
+    char *default_socket;      /* owned */
+    const char *socket_group;  /* may use the sockets, too; NULL = only this user */
+    const char *docker_socket; /* where the Docker engine's clients are received; NULL = nowhere */
+    bool docker_socket_is_default;
+    char *default_docker_socket; /* owned */
+    const char *docker_engine;   /* the engine's own socket */
     bool tcp;
     const char *host;
     uint16_t port;
@@ -36,6 +41,9 @@ struct settings {
 struct serve_options {
     const char *socket;
     bool no_socket;
+    const char *socket_group;
+    const char *docker_socket; /* "" = the default path */
+    const char *docker_engine;
     bool tcp;
     const char *host;
     int64_t port;
