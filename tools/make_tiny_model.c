@@ -32,7 +32,7 @@ static const struct opt opts[] = {
     {"shape", 's', OPT_STRING, offsetof(struct options, shape), "NAME",
      "the sizes of a real model: smollm2-135m, qwen3-0.6b, llama-3.2-1b"},
     {"arch", 'a', OPT_STRING, offsetof(struct options, arch), "NAME",
-     "llama (the default), qwen2, qwen3, qwen3moe, gemma2; gemma, gemma3, phi3, granite, smollm3, "
+     "llama (the default), qwen2, qwen3, qwen3moe, gemma2; gemma, gemma3, gemma3n, phi3, granite, smollm3, "
      "mistral3, starcoder2, olmo2, command-r, cohere2, glm4, seed_oss, ernie4_5, phi2, falcon, "
      "gpt2, gptneox, stablelm, internlm2, exaone, exaone4, minicpm, baichuan, apertus; lfm2, mamba, "
      "mamba2, granitehybrid, jamba, falcon-h1, nemotron_h or qwen35"},

@@ -36,6 +36,7 @@ static const struct family {
 } families[] = {
     {"gemma", 0},
     {"gemma3", QK_NORM | POST_NORMS},
+    {"gemma3n", QK_NORM | POST_NORMS},
     {"phi3", QKV_BIASES | FUSED_QKV | FUSED_GATE},
     {"granite", LOGIT_SCALE | ALL_SCALES},
     {"smollm3", 0},
@@ -98,6 +99,8 @@ static void list_attention(struct tensor_list *l, const struct tiny_model *m, ui
     bool biases = m->biases || f & BIASES, fused = m->fused_qkv || f & FUSED_QKV;
     bool by_head = has_head_norms(m), pre = !(f & NO_PRE_NORM);
     bool norm_2 = is(m, "falcon") && m->parallel;
+    /* Nothing else keeps this one's scores small. */
+    enum fill q_norm = is(m, "gemma3n") ? FILL_BIAS : FILL_NORM;
     const struct layer_row rows[] = {
         {"attn_norm.weight", pre, FILL_NORM, 1, e},
         {"attn_norm.bias", pre && f & NORM_BIAS, FILL_BIAS, 1, e},
@@ -111,7 +114,7 @@ static void list_attention(struct tensor_list *l, const struct tiny_model *m, ui
         {"attn_k.bias", !fused && biases, FILL_BIAS, 1, kv},
         {"attn_v.weight", !fused, FILL_MATRIX, kv, e},
         {"attn_v.bias", !fused && biases, FILL_BIAS, 1, kv},
-        {"attn_q_norm.weight", f & QK_NORM, FILL_NORM, 1, m->head},
+        {"attn_q_norm.weight", f & QK_NORM, q_norm, 1, m->head},
         {"attn_k_norm.weight", f & QK_NORM, FILL_NORM, 1, m->head},
         {"attn_q_norm.weight", f & QK_NORM_ALL, FILL_NORM, 1, q},
         {"attn_k_norm.weight", f & QK_NORM_ALL, FILL_NORM, 1, kv},
@@ -145,10 +148,37 @@ static void list_ffn(struct tensor_list *l, const struct tiny_model *m, uint32_t
     tiny_list_layer(l, m, layer, rows, ARRAY_LEN(rows));
 }
 
+static uint32_t input_width(const struct tiny_model *m)
+{
+    return m->n_input > 0 ? m->n_input : 256;
+}
+
+/* What only gemma3n has, see altup.h in src/engine/model. */
+static void list_altup(struct tensor_list *l, const struct tiny_model *m, uint32_t layer)
+{
+    uint32_t n = TINY_STREAMS, e = m->n_embd, rank = m->rank > 0 ? m->rank : 64;
+    const struct layer_row rows[] = {
+        {"altup_predict_coef.weight", true, FILL_BIAS_2D, n * n, n},
+        {"altup_correct_coef.weight", true, FILL_BIAS_2D, n, n},
+        {"altup_correct_scale.weight", true, FILL_NORM, 1, e},
+        {"altup_router.weight", true, FILL_MATRIX, n, e},
+        {"altup_router_norm.weight", true, FILL_ROUTER, 1, e},
+        {"laurel_l.weight", true, FILL_MATRIX, rank, e},
+        {"laurel_r.weight", true, FILL_MATRIX, e, rank},
+        {"laurel_post_norm.weight", true, FILL_NORM, 1, e},
+        {"inp_gate.weight", true, FILL_MATRIX, input_width(m), e},
+        {"proj.weight", true, FILL_MATRIX, e, input_width(m)},
+        {"post_norm.weight", true, FILL_NORM, 1, e},
+    };
+    tiny_list_layer(l, m, layer, rows, ARRAY_LEN(rows));
+}
+
 void tiny_dense_layer(struct tensor_list *l, const struct tiny_model *m, uint32_t layer)
 {
     list_attention(l, m, layer);
     list_ffn(l, m, layer);
+    if (is(m, "gemma3n"))
+        list_altup(l, m, layer);
 }
 
 void tiny_dense_globals(struct tensor_list *l, const struct tiny_model *m)
@@ -160,6 +190,14 @@ void tiny_dense_globals(struct tensor_list *l, const struct tiny_model *m)
         tiny_list_add(l, FILL_BIAS, m->type, 1, m->n_vocab, "output.bias");
     if (f & POSITIONS)
         tiny_list_add(l, FILL_EMBEDDING, WT_F32, m->n_ctx, m->n_embd, "position_embd.weight");
+    if (is(m, "gemma3n")) {
+        uint32_t width = input_width(m) * m->n_layers, e = m->n_embd, others = TINY_STREAMS - 1;
+        tiny_list_add(l, FILL_EMBEDDING, m->type, m->n_vocab, width, "per_layer_token_embd.weight");
+        tiny_list_add(l, FILL_MATRIX, m->type, width, e, "per_layer_model_proj.weight");
+        tiny_list_add(l, FILL_NORM, m->type, 1, input_width(m), "per_layer_proj_norm.weight");
+        tiny_list_add(l, FILL_STREAMS, m->type, others * e, e, "altup_proj.weight");
+        tiny_list_add(l, FILL_STREAMS, m->type, others * e, e, "altup_unembd_proj.weight");
+    }
     if (m->longrope_ctx > 0) {
         tiny_list_add(l, FILL_FACTORS, m->type, 1, m->rope_dims / 2, "rope_factors_short.weight");
         tiny_list_add(l, FILL_FACTORS, m->type, 1, m->rope_dims / 2, "rope_factors_long.weight");
@@ -196,6 +234,17 @@ static void write_xielu(struct gguf_writer *w, const struct tiny_model *m)
     }
 }
 
+static void write_altup(struct gguf_writer *w, const struct tiny_model *m)
+{
+    char key[96];
+    uint32_t shared = m->n_layers > 20 ? m->n_layers - 20 : 0;
+    gguf_writer_u32(w, key_of(m, "altup.num_inputs", key), TINY_STREAMS);
+    gguf_writer_u32(w, key_of(m, "altup.active_idx", key), 0);
+    gguf_writer_u32(w, key_of(m, "embedding_length_per_layer_input", key), input_width(m));
+    gguf_writer_u32(w, key_of(m, "attention.shared_kv_layers", key),
+                    m->n_shared_kv > 0 ? m->n_shared_kv : shared);
+}
+
 void tiny_dense_keys(struct gguf_writer *w, const struct tiny_model *m)
 {
     unsigned f = family_of(m)->facts;
@@ -225,6 +274,8 @@ void tiny_dense_keys(struct gguf_writer *w, const struct tiny_model *m)
         gguf_writer_bool(w, key_of(m, "rope.scaling.finetuned", key), false);
     if (is(m, "gptneox") || is(m, "stablelm"))
         gguf_writer_bool(w, key_of(m, "use_parallel_residual", key), m->parallel);
+    if (is(m, "gemma3n"))
+        write_altup(w, m);
     if (is(m, "apertus"))
         write_xielu(w, m);
     if (m->yarn_log_multiplier > 0)

@@ -42,7 +42,8 @@ static void fill_row(const struct tiny_model *m, const struct tensor *t, uint64_
     /* Matrices keep the size of their input: the variance of a uniform number is 1/3. */
     bool decay = t->fill == FILL_DECAY || t->fill == FILL_DECAY_2D;
     bool norm = t->fill == FILL_NORM || t->fill == FILL_NORM_2D;
-    bool matrix = t->fill == FILL_MATRIX || t->fill == FILL_EXPERTS || t->fill == FILL_CONV_2D;
+    bool matrix = t->fill == FILL_MATRIX || t->fill == FILL_EXPERTS || t->fill == FILL_CONV_2D ||
+                  t->fill == FILL_STREAMS;
     float scale = matrix                      ? sqrtf(3.0f / (float)t->cols)
                   : t->fill == FILL_EMBEDDING ? 1.0f
                   : decay                     ? 0.45f
@@ -50,6 +51,8 @@ static void fill_row(const struct tiny_model *m, const struct tensor *t, uint64_
     float offset = norm ? 1.0f : decay ? -0.5f : 0.0f;
     if (t->fill == FILL_FACTORS)
         offset = 2, scale = 1;
+    if (t->fill == FILL_ROUTER)
+        offset = scale = (float)m->n_embd / 2;
     for (uint32_t i = 0; i < t->cols; i++)
         row[i] = offset + scale * random_uniform(state);
 }
@@ -381,9 +384,11 @@ static uint32_t tensor_dims(const struct tensor *t)
     case FILL_BIAS:
     case FILL_ROPE:
     case FILL_FACTORS:
+    case FILL_ROUTER:
     case FILL_DECAY:
         return 1;
     case FILL_EXPERTS:
+    case FILL_STREAMS:
         return 3;
     default:
         return 2;
@@ -408,6 +413,10 @@ static int write_part(const struct tiny_model *m, const struct tensor_list *l, s
         if (t->fill == FILL_EXPERTS) {
             dims[1] = t->rows / m->n_experts;
             dims[2] = m->n_experts;
+        }
+        if (t->fill == FILL_STREAMS) {
+            dims[2] = TINY_STREAMS - 1;
+            dims[1] = t->rows / dims[2];
         }
         gguf_writer_tensor(w, str_from(t->name), t->type, tensor_dims(t), dims);
     }

@@ -42,6 +42,7 @@ struct tiny_model {
     bool parallel;         /* gptneox, stablelm, falcon */
     uint32_t longrope_ctx; /* two sets of factors: the long one for contexts longer than this */
     double temp_scale;     /* mistral3 */
+    uint32_t n_input, rank, n_shared_kv; /* gemma3n; 0 = 256, 64, those behind the first 20 */
     double yarn_log_multiplier;
     uint64_t seed;
     uint32_t n_parts;  /* files; 0 and 1 = one; else `path` must be the name of the first part */

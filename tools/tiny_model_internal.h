@@ -15,6 +15,8 @@ enum fill {
     FILL_BIAS,
     FILL_ROPE,
     FILL_FACTORS, /* of rotation, 1 to 3 */
+    FILL_ROUTER, /* norms as large as the embedding, which such routers divide by */
+    FILL_STREAMS, /* a matrix for each stream of gemma3n but the first */
     FILL_EXPERTS, /* a matrix for each expert, one behind the other */
     /* F32, of recurrent layers; _2D: not a vector, though it may have one column */
     FILL_CONV_2D,
@@ -23,6 +25,8 @@ enum fill {
     FILL_DECAY, /* negative */
     FILL_DECAY_2D,
 };
+
+enum { TINY_STREAMS = 4 }; /* of gemma3n */
 
 struct tensor {
     char name[64];

@@ -30,6 +30,7 @@ static const struct facts {
 } all_facts[] = {
     {"gemma", HALVES | GELU | SQRT_EMBD, 0, 0},
     {"gemma3", HALVES | GELU | SQRT_EMBD, 6, 10000},
+    {"gemma3n", HALVES | GELU | SQRT_EMBD, 5, 10000},
     {"phi3", HALVES | NO_WINDOWS, 0, 0},
     {"granite", LOGITS_DIVIDED, 0, 0},
     {"smollm3", STILL_FOURTH, 0, 0},
@@ -62,6 +63,7 @@ struct ref {
     size_t n, e, n_layers, n_heads, n_kv, head, ff, dims;
     size_t context; /* that the model runs with: what it was trained for */
     double eps;
+    double **keys, **values; /* [n_layers] of gemma3n: some layers read those of others */
 };
 
 /* The last one, without a name, where there is none. */
@@ -256,6 +258,8 @@ static double slope(const struct ref *r, size_t head)
 
 static double score_scale(const struct ref *r)
 {
+    if (strcmp(r->f->arch, "gemma3n") == 0)
+        return 1;
     double scale = number(r, "attention.scale", 0);
     if (scale > 0)
         return scale;
@@ -325,6 +329,30 @@ static void norm_heads(const struct ref *r, size_t layer, double *x, size_t n_he
     }
 }
 
+/* Gemma 3n: values are normed without weights. */
+static void norm_values(const struct ref *r, double *v)
+{
+    double *ones = zeros(r->head);
+    for (size_t i = 0; i < r->head; i++)
+        ones[i] = 1;
+    for (size_t i = 0; i < r->n * r->n_kv; i++)
+        norm_one(r, v + i * r->head, ones, NULL, r->head);
+    free(ones);
+}
+
+/* Keeps what the layer computed, or takes what the last layer of the same kind that has its own
+ * keys and values computed. */
+static double *share(const struct ref *r, double **kept, size_t layer, double *own)
+{
+    size_t n_own = r->n_layers - (size_t)number(r, "attention.shared_kv_layers", 0), from = layer;
+    kept[layer] = own;
+    if (layer < n_own)
+        return own;
+    for (from = n_own - 1; (window_of(r, from) > 0) != (window_of(r, layer) > 0);)
+        from--;
+    return kept[from];
+}
+
 /* [n][e], to be added to the stream. */
 static double *attention(const struct ref *r, size_t layer, const double *x)
 {
@@ -336,12 +364,20 @@ static double *attention(const struct ref *r, size_t layer, const double *x)
     norm_heads(r, layer, k, r->n_kv, "attn_k_norm.weight");
     rotate(r, layer, q, r->n_heads);
     rotate(r, layer, k, r->n_kv);
+    if (r->keys)
+        k = share(r, r->keys, layer, k);
+    if (r->values) {
+        norm_values(r, v);
+        v = share(r, r->values, layer, v);
+    }
     double *a = attend(r, layer, q, k, v);
     double *out = project(r, get(r, layer, "attn_output.weight"), get(r, layer, "attn_output.bias"),
                           a, r->e, nq);
     free(q);
-    free(k);
-    free(v);
+    if (!r->keys) {
+        free(k);
+        free(v);
+    }
     free(a);
     return out;
 }
@@ -365,6 +401,18 @@ static double xielu(const struct ref *r, size_t layer, double x)
     return n * (exp(x < eps ? x : eps) - 1 - x) + beta * x;
 }
 
+/* All but the largest twentieth of normally distributed numbers become 0. */
+static void sparsify(double *x, size_t n)
+{
+    double mean = 0, square = 0;
+    for (size_t i = 0; i < n; i++)
+        mean += x[i] / (double)n;
+    for (size_t i = 0; i < n; i++)
+        square += (x[i] - mean) * (x[i] - mean) / (double)(n - 1);
+    for (size_t i = 0; i < n; i++)
+        x[i] = fmax(0, x[i] - mean - 1.6448536269514722 * sqrt(square));
+}
+
 static double *feed_forward(const struct ref *r, size_t layer, const double *x)
 {
     size_t n = r->n * r->ff, rows = 0;
@@ -376,6 +424,8 @@ static double *feed_forward(const struct ref *r, size_t layer, const double *x)
     double *gate = NULL;
     if (fused || gate_w)
         gate = project(r, fused ? w : gate_w, get(r, layer, "ffn_gate.bias"), x, r->ff, r->e);
+    for (size_t t = 0; t < r->n && r->keys && layer < 10; t++)
+        sparsify(gate + t * r->ff, r->ff);
     double *up =
         project(r, fused ? w + r->ff * r->e : w, get(r, layer, "ffn_up.bias"), x, r->ff, r->e);
     bool is_xielu = strcmp(r->f->arch, "apertus") == 0;
@@ -425,6 +475,165 @@ static void layer_forward(const struct ref *r, size_t l, double *x)
     free(second);
 }
 
+/* ---- Gemma 3n, after its makers' code: x is [n_streams][n][e] ---- */
+
+/* tanh(W (norm(x) / e)), [n][n_streams]. */
+static double *router(const struct ref *r, size_t l, const double *x, size_t n_streams)
+{
+    double *h = normed(r, x, get(r, l, "altup_router_norm.weight"), NULL);
+    double *m = project(r, get(r, l, "altup_router.weight"), NULL, h, n_streams, r->e);
+    for (size_t i = 0; i < r->n * n_streams; i++)
+        m[i] = tanh(m[i] / (double)r->e);
+    free(h);
+    return m;
+}
+
+static void add_all(double *x, const double *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] += y[i];
+}
+
+/* The layer between prediction and correction, of one stream. */
+static double *activate(const struct ref *r, size_t l, const double *x)
+{
+    size_t all = r->n * r->e, rank;
+    char name[64];
+    snprintf(name, sizeof(name), "blk.%zu.laurel_l.weight", l);
+    const double *left = ref_model_tensor(r->m, name, &rank);
+    double *h = normed(r, x, get(r, l, "attn_norm.weight"), NULL);
+    double *low = project(r, left, NULL, h, rank, r->e);
+    double *up = project(r, get(r, l, "laurel_r.weight"), NULL, low, r->e, rank);
+    double *laurel = normed(r, up, get(r, l, "laurel_post_norm.weight"), NULL);
+    double *a = attention(r, l, h);
+    double *y = normed(r, a, get(r, l, "post_attention_norm.weight"), NULL);
+    add_all(laurel, h, all);
+    add_all(y, x, all);
+    add_all(y, laurel, all);
+    for (size_t i = 0; i < all; i++)
+        y[i] /= sqrt(2);
+    double *in = normed(r, y, get(r, l, "ffn_norm.weight"), NULL), *f = feed_forward(r, l, in);
+    double *post = normed(r, f, get(r, l, "post_ffw_norm.weight"), NULL);
+    add_all(y, post, all);
+    free(h);
+    free(low);
+    free(up);
+    free(laurel);
+    free(a);
+    free(in);
+    free(f);
+    free(post);
+    return y;
+}
+
+static void altup_layer(const struct ref *r, size_t l, double *x, const double *inputs,
+                        size_t n_input, size_t s)
+{
+    size_t all = r->n * r->e;
+    double *m = router(r, l, x, s), *p = zeros(s * all);
+    double *mix = project(r, get(r, l, "altup_predict_coef.weight"), NULL, m, s * s, s);
+    for (size_t i = 0; i < s; i++)
+        for (size_t c = 0; c < all; c++) {
+            p[i * all + c] = x[i * all + c];
+            for (size_t k = 0; k < s; k++)
+                p[i * all + c] += mix[c / r->e * s * s + i * s + k] * x[k * all + c];
+        }
+    double *y = activate(r, l, p), *m2 = router(r, l, y, s);
+    double *by = project(r, get(r, l, "altup_correct_coef.weight"), NULL, m2, s, s);
+    for (size_t i = 0; i < s; i++)
+        for (size_t c = 0; c < all; c++)
+            x[i * all + c] = p[i * all + c] + (y[c] - p[c]) * (by[c / r->e * s + i] + 1);
+    double *first = zeros(all);
+    for (size_t c = 0; c < all; c++)
+        first[c] = x[c] * get(r, l, "altup_correct_scale.weight")[c % r->e];
+    double *gate = project(r, get(r, l, "inp_gate.weight"), NULL, first, n_input, r->e);
+    for (size_t c = 0; c < r->n * n_input; c++)
+        gate[c] = act(r, gate[c]) * inputs[(c / n_input * r->n_layers + l) * n_input + c % n_input];
+    double *back = project(r, get(r, l, "proj.weight"), NULL, gate, r->e, n_input);
+    double *add = normed(r, back, get(r, l, "post_norm.weight"), NULL);
+    for (size_t i = 1; i < s; i++)
+        add_all(x + i * all, add, all);
+    free(m);
+    free(p);
+    free(mix);
+    free(y);
+    free(m2);
+    free(by);
+    free(first);
+    free(gate);
+    free(back);
+    free(add);
+}
+
+/* x scaled to the length of y, row by row. */
+static void match(const struct ref *r, double *x, const double *y)
+{
+    for (size_t t = 0; t < r->n; t++) {
+        double a = 0, b = 0;
+        for (size_t i = t * r->e; i < (t + 1) * r->e; i++) {
+            a += x[i] * x[i];
+            b += y[i] * y[i];
+        }
+        for (size_t i = t * r->e; i < (t + 1) * r->e; i++)
+            x[i] *= sqrt(b / a);
+    }
+}
+
+/* [n][n_layers][n_input] */
+static double *own_inputs(const struct ref *r, const int32_t *ids, const double *x, size_t n_input)
+{
+    const double *embd = global(r, "per_layer_token_embd.weight");
+    const double *norm = global(r, "per_layer_proj_norm.weight");
+    size_t width = n_input * r->n_layers;
+    double *in = project(r, global(r, "per_layer_model_proj.weight"), NULL, x, width, r->e);
+    for (size_t i = 0; i < r->n * width; i++)
+        in[i] /= sqrt((double)r->e);
+    for (size_t i = 0; i < r->n * r->n_layers; i++)
+        norm_one(r, in + i * n_input, norm, NULL, n_input);
+    for (size_t i = 0; i < r->n * width; i++)
+        in[i] = (in[i] + embd[(size_t)ids[i / width] * width + i % width] * sqrt((double)n_input)) /
+                sqrt(2);
+    return in;
+}
+
+/* From embeddings to what the output norm gets, in place. */
+static void altup_forward(struct ref *r, const int32_t *ids, double *x)
+{
+    size_t all = r->n * r->e, s = (size_t)number(r, "altup.num_inputs", 0);
+    size_t n_input = (size_t)number(r, "embedding_length_per_layer_input", 0);
+    double *streams = zeros(s * all), *inputs = own_inputs(r, ids, x, n_input);
+    r->keys = calloc(r->n_layers, sizeof(*r->keys));
+    r->values = calloc(r->n_layers, sizeof(*r->values));
+    memcpy(streams, x, all * sizeof(*x));
+    for (size_t i = 1; i < s; i++) {
+        const double *w = global(r, "altup_proj.weight") + (i - 1) * r->e * r->e;
+        double *h = project(r, w, NULL, x, r->e, r->e);
+        match(r, h, x);
+        memcpy(streams + i * all, h, all * sizeof(*x));
+        free(h);
+    }
+    for (size_t l = 0; l < r->n_layers; l++)
+        altup_layer(r, l, streams, inputs, n_input, s);
+    memcpy(x, streams, all * sizeof(*x));
+    for (size_t i = 1; i < s; i++) {
+        const double *w = global(r, "altup_unembd_proj.weight") + (i - 1) * r->e * r->e;
+        double *h = project(r, w, NULL, streams + i * all, r->e, r->e);
+        match(r, h, streams);
+        add_all(x, h, all);
+        free(h);
+    }
+    for (size_t i = 0; i < all; i++)
+        x[i] /= (double)s;
+    for (size_t l = 0; l < r->n_layers; l++) {
+        free(r->keys[l]);
+        free(r->values[l]);
+    }
+    free(r->keys);
+    free(r->values);
+    free(streams);
+    free(inputs);
+}
+
 static struct ref start(const struct ref_model *m, size_t n)
 {
     struct ref r = {.m = m, .f = facts_of(m), .n = n};
@@ -459,13 +668,18 @@ void ref_dense_forward(const struct ref_model *m, const int32_t *ids, size_t n, 
         for (size_t i = 0; i < r.e; i++)
             x[t * r.e + i] =
                 embd[(size_t)ids[t] * r.e + i] * scale + (position ? position[t * r.e + i] : 0);
-    for (size_t l = 0; l < r.n_layers; l++)
+    bool altup = strcmp(r.f->arch, "gemma3n") == 0;
+    if (altup)
+        altup_forward(&r, ids, x);
+    for (size_t l = 0; l < r.n_layers && !altup; l++)
         layer_forward(&r, l, x);
     double *h = normed(&r, x, global(&r, "output_norm.weight"), global(&r, "output_norm.bias"));
     double *y = project(&r, out ? out : embd, bias, h, n_vocab, r.e);
     double by = number(&r, "logit_scale", 1);
     for (size_t i = 0; i < n * n_vocab; i++)
-        logits[i] = r.f->flags & LOGITS_DIVIDED ? y[i] / by : y[i] * by;
+        logits[i] = altup                         ? 30 * tanh(y[i] / 30)
+                    : r.f->flags & LOGITS_DIVIDED ? y[i] / by
+                                                  : y[i] * by;
     free(x);
     free(h);
     free(y);

@@ -95,6 +95,11 @@ enum op_kind {
     OP_SSM_SCAN,  /* the selective scans of Mamba 1 and 2, see scan_params */
     OP_DELTA_NET, /* the gated delta rule, see delta_params */
     OP_EXPERTS,   /* a mixture of feed-forward parts, see expert_params */
+    OP_MUL_ROW,   /* dst = a * w, the same for every row */
+    OP_SPARSE,    /* dst = relu(a - (mean(a) + scale * deviation(a))), of rows */
+    OP_MATCH_LENGTH, /* dst = a, each group as wide as b scaled to the length of b */
+    OP_MIX_STREAMS,  /* see stream_params */
+    OP_ADD_STREAMS,
 };
 
 enum act_kind { ACT_SILU, ACT_GELU_TANH, ACT_GELU_ERF, ACT_RELU, ACT_SIGMOID, ACT_RELU_SQR };
@@ -189,6 +194,17 @@ struct expert_params {
     const struct weight *gate, *up, *down;
 };
 
+/* Rows that are n streams, one behind the other.
+ *
+ *     MIX   dst[r] = a[r] + Σ_k b[r * n + k] * a[k]     b: [n][n] numbers of the row; not in place
+ *     ADD   dst[r] = a[r] + c[r] * b, r >= first        b: as wide as a stream; c[r] = 1, or 1 + the
+ *                                                       numbers of slot coefs, as wide as n */
+struct stream_params {
+    uint32_t n, first;
+    bool has_coefs;
+    uint16_t coefs; /* slot */
+};
+
 /* x > 0: (p x + beta) x; else n (exp(min(x, eps)) - 1 - x) + beta x. */
 struct xielu_params {
     float p, n, beta, eps;
@@ -214,6 +230,7 @@ struct op {
         struct delta_params delta;
         struct expert_params experts;
         struct xielu_params xielu;
+        struct stream_params streams;
     };
 };
 

@@ -45,6 +45,8 @@ struct arch {
     double local_base; /* by this frequency base if the file names none; 0 = the model's */
     bool layer_norm;   /* norms subtract the mean; else RMS norms */
     bool qk_norm_whole;
+    bool altup;        /* Gemma 3n, see altup.h */
+    double attn_scale; /* of q·k; 0 = by the width of a head */
     enum arch_parallel parallel;
     bool fused_gate; /* ffn_up may hold the rows of ffn_gate, before its own */
     bool learned_positions;

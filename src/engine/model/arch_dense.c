@@ -46,6 +46,21 @@ static const struct arch archs[] = {
         .required = TENSORS_ATTENTION | QK_NORMS | TENSORS_FFN | POST_NORMS,
     },
     {
+        .name = "gemma3n",
+        .rope = ROPE_HALVES,
+        .rope_local = true,
+        .local_base = 10000,
+        .altup = true,
+        .attn_scale = 1,
+        .act = ACT_GELU_TANH,
+        .gated = true,
+        .embd_scale_sqrt = true,
+        .window_default = 512,
+        .window_period = 5,
+        .final_softcap_default = 30,
+        .required = TENSORS_ATTENTION | QK_NORMS | TENSORS_FFN | POST_NORMS,
+    },
+    {
         .name = "phi3", /* Phi-3, Phi-3.5, Phi-4 and their mini models */
         .rope = ROPE_HALVES,
         .fused_gate = true,

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "engine/model/altup.h"
 #include "engine/model/encoder.h"
 #include "engine/model/experts.h"
 #include "engine/model/keys.h"
@@ -149,6 +150,7 @@ static int read_layers(const struct gguf *g, const struct arch *a, struct descri
         r = read_count(g, d, "attention.value_length", false, 0, MODEL_MAX_WIDTH, &head_v, err);
     for (uint32_t i = 0; r == 0 && i < d->n_layers; i++) {
         struct layer_desc *l = &d->layers[i];
+        l->kv_layer = i;
         bool attention = !rec || l->n_kv_heads > 0; /* recurrent_read() allows layers without */
         if (attention)
             r = check_layer(d, i, head_k > 0 && head_v > 0, err);
@@ -444,7 +446,9 @@ static int read_scales(const struct gguf *g, const struct arch *a, struct descri
     r = read_real(g, d, "attention.scale", 0, 1e6, &scale, err);
     if (r < 0)
         return r;
-    if (scale == 0)
+    if (scale == 0 && a->attn_scale > 0)
+        scale = a->attn_scale;
+    else if (scale == 0)
         scale = 1 / sqrt(by_embd ? (double)d->n_embd / d->layers[0].n_heads : (double)head_k);
     d->attn_scale = (float)scale;
 
@@ -665,6 +669,8 @@ int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *
         r = read_scales(g, a, &d, err);
     if (r == 0)
         r = read_parallel(g, a, &d, err);
+    if (r == 0 && a->altup)
+        r = altup_read(g, &d, err);
     if (r == 0 && a->xielu)
         r = read_xielu(g, &d, err);
     if (r == 0)

@@ -169,6 +169,13 @@ struct rope_desc {
     double beta_fast, beta_slow, ext_factor;
 };
 
+/* Gemma 3n: see altup.h. */
+struct altup_desc {
+    uint32_t n_streams; /* 0 = it is another model */
+    uint32_t n_input;   /* width of a layer's own input */
+    uint32_t rank;      /* of the path beside attention */
+};
+
 /* How a layer rotates queries and keys. */
 enum layer_rope { LAYER_ROPE, LAYER_ROPE_LOCAL, LAYER_ROPE_NONE };
 
@@ -182,6 +189,8 @@ struct layer_desc {
     uint32_t n_ff;             /* 0 = no feed-forward part */
     uint32_t window;           /* 0 = the whole context is seen */
     struct xielu_params xielu; /* where the descriptor says so */
+    float sparsity;    /* gates below so many deviations over their mean are 0; 0 = all are used */
+    uint32_t kv_layer; /* whose keys and values are read: its own number, or that of one before */
     uint64_t tensors_required; /* beside those of all layers */
     uint64_t tensors_optional;
 };
@@ -197,12 +206,14 @@ struct descriptor {
     uint64_t tensors_required; /* bits 1 << enum layer_tensor */
     uint64_t tensors_optional;
     struct recurrent_desc recurrent;
+    struct altup_desc altup;
     uint32_t n_experts;      /* 0 = one feed-forward part; then n_ff is that of each expert */
     uint32_t n_experts_used; /* by a token; 1 .. n_experts */
     float expert_scale;      /* multiplies what they add up to */
     bool layer_norm;         /* norms subtract the mean; else RMS norms */
     float norm_eps;
     bool qk_norm_whole; /* over all heads together; else each by itself */
+    bool v_norm;        /* of value heads, without weights */
     bool parallel;
     bool fused_gate; /* the rows of ffn_gate may stand before those of ffn_up, in one tensor */
     bool learned_positions;
@@ -251,6 +262,8 @@ uint64_t descriptor_layer_state(const struct descriptor *d, uint32_t layer);
 /* Bytes of all layers' states of one sequence. */
 uint64_t descriptor_state_bytes(const struct descriptor *d);
 
+/* Key heads that a layer keeps in the cache. */
+uint32_t descriptor_kept_heads(const struct descriptor *d, uint32_t layer);
 /* Bytes that one token takes in a KV cache. */
 uint64_t descriptor_kv_token_bytes(const struct descriptor *d, enum kv_type type);
 

@@ -149,7 +149,7 @@ static struct kv_desc kv_shape_init(struct kv_shape *s, const struct descriptor 
     s->head_v = xcalloc(d->n_layers, sizeof(uint32_t));
     s->state = xcalloc(d->n_layers, sizeof(uint32_t));
     for (uint32_t i = 0; i < d->n_layers; i++) {
-        s->n_kv_heads[i] = d->layers[i].n_kv_heads;
+        s->n_kv_heads[i] = descriptor_kept_heads(d, i);
         s->head_k[i] = d->layers[i].head_k;
         s->head_v[i] = d->layers[i].head_v;
         s->state[i] = (uint32_t)descriptor_layer_state(d, i);
@@ -180,12 +180,17 @@ void model_kv_free(struct model *m, struct kv *kv)
         m->backend->ops->kv_free(m->backend, kv);
 }
 
+uint32_t descriptor_kept_heads(const struct descriptor *d, uint32_t layer)
+{
+    return d->layers[layer].kv_layer == layer ? d->layers[layer].n_kv_heads : 0;
+}
+
 uint64_t descriptor_kv_token_bytes(const struct descriptor *d, enum kv_type type)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < (d->encoder ? 1 : d->n_layers); i++) {
         const struct layer_desc *l = &d->layers[i];
-        sum += (uint64_t)l->n_kv_heads * (l->head_k + l->head_v);
+        sum += (uint64_t)descriptor_kept_heads(d, i) * (l->head_k + l->head_v);
     }
     return sum * (type == KV_F16 ? 2 : 4);
 }

@@ -110,35 +110,45 @@ static void add_head_norm(struct builder *b, const struct layer_desc *l, uint16_
         add_norm(b, s, s, one ? one : all, NULL, b->d->qk_norm_whole ? 0 : l->head_k);
 }
 
-/* dst = Wo attention(h) */
-static void build_attention(struct builder *b, uint16_t layer, uint16_t h, uint16_t dst)
+static void build_keys_values(struct builder *b, uint16_t layer, uint16_t h)
+{
+    const struct layer_desc *l = &b->d->layers[layer];
+    struct weight *const *t = b->w->layers[layer].t;
+    uint16_t k = plan_slot(b, SLOT_K, l->n_kv_heads * l->head_k);
+    uint16_t v = plan_slot(b, SLOT_V, l->n_kv_heads * l->head_v);
+
+    plan_matmul(b, k, h, t[LT_ATTN_K], t[LT_ATTN_K_BIAS]);
+    plan_matmul(b, v, h, t[LT_ATTN_V], t[LT_ATTN_V_BIAS]);
+    add_head_norm(b, l, k, t[LT_ATTN_K_NORM], t[LT_ATTN_K_NORM_ALL]);
+    if (b->d->v_norm)
+        plan_norm(b, v, v, NULL, l->head_v);
+    add_rope(b, l, k);
+    plan_add(b, (struct op){.kind = OP_KV_STORE, .a = k, .b = v, .layer = layer});
+}
+
+void plan_attention(struct builder *b, uint16_t layer, uint16_t h, uint16_t dst)
 {
     const struct descriptor *d = b->d;
     const struct layer_desc *l = &d->layers[layer];
     struct weight *const *t = b->w->layers[layer].t;
     uint16_t q = plan_slot(b, SLOT_Q, l->n_heads * l->head_k);
-    uint16_t k = plan_slot(b, SLOT_K, l->n_kv_heads * l->head_k);
-    uint16_t v = plan_slot(b, SLOT_V, l->n_kv_heads * l->head_v);
     uint16_t attn = plan_slot(b, SLOT_ATTN, l->n_heads * l->head_v);
 
     uint16_t gate = build_queries(b, l, t, h, q);
-    plan_matmul(b, k, h, t[LT_ATTN_K], t[LT_ATTN_K_BIAS]);
-    plan_matmul(b, v, h, t[LT_ATTN_V], t[LT_ATTN_V_BIAS]);
+    if (l->kv_layer == layer)
+        build_keys_values(b, layer, h);
     add_head_norm(b, l, q, t[LT_ATTN_Q_NORM], t[LT_ATTN_Q_NORM_ALL]);
-    add_head_norm(b, l, k, t[LT_ATTN_K_NORM], t[LT_ATTN_K_NORM_ALL]);
     add_rope(b, l, q);
-    add_rope(b, l, k);
     if (d->temp_scale > 0)
         plan_add(b, (struct op){.kind = OP_SCALE_POSITION,
                                 .dst = q,
                                 .a = q,
                                 .scale = d->temp_scale,
                                 .length = d->temp_length});
-    plan_add(b, (struct op){.kind = OP_KV_STORE, .a = k, .b = v, .layer = layer});
     plan_add(b, (struct op){.kind = OP_ATTENTION,
                             .dst = attn,
                             .a = q,
-                            .layer = layer,
+                            .layer = (uint16_t)l->kv_layer,
                             .attn = {.n_heads = l->n_heads,
                                      .n_kv_heads = l->n_kv_heads,
                                      .head_k = l->head_k,
@@ -177,7 +187,7 @@ static void build_mixer(struct builder *b, uint16_t layer, uint16_t x)
     if (t[LT_ATTN_NORM])
         add_norm(b, h, x, t[LT_ATTN_NORM], t[LT_ATTN_NORM_BIAS], 0);
     if (attention)
-        build_attention(b, layer, in, attn);
+        plan_attention(b, layer, in, attn);
     if (l->recurrent)
         plan_recurrent(b, layer, h);
     if (both)
@@ -187,8 +197,7 @@ static void build_mixer(struct builder *b, uint16_t layer, uint16_t x)
     add_residual(b, x, h);
 }
 
-/* dst = Wdown (act(Wgate h) * (Wup h)) */
-static void build_dense(struct builder *b, uint16_t layer, uint16_t h, uint16_t dst)
+void plan_dense(struct builder *b, uint16_t layer, uint16_t h, uint16_t dst)
 {
     const struct descriptor *d = b->d;
     struct weight *const *t = b->w->layers[layer].t;
@@ -197,6 +206,11 @@ static void build_dense(struct builder *b, uint16_t layer, uint16_t h, uint16_t 
     if (d->gated) {
         uint16_t gate = plan_slot(b, SLOT_GATE, d->layers[layer].n_ff);
         plan_matmul(b, gate, h, t[LT_FFN_GATE], t[LT_FFN_GATE_BIAS]);
+        if (d->layers[layer].sparsity > 0)
+            plan_add(b, (struct op){.kind = OP_SPARSE,
+                                    .dst = gate,
+                                    .a = gate,
+                                    .scale = d->layers[layer].sparsity});
         plan_matmul(b, up, h, t[LT_FFN_UP], t[LT_FFN_UP_BIAS]);
         plan_add(b, (struct op){.kind = OP_GLU, .dst = up, .a = gate, .b = up, .act = d->act});
     } else {
@@ -250,15 +264,15 @@ static void build_ffn(struct builder *b, uint16_t layer, uint16_t x)
     if (d->n_experts > 0)
         build_experts(b, layer, h);
     else
-        build_dense(b, layer, in, h);
+        plan_dense(b, layer, in, h);
     if (t[LT_POST_FFN_NORM])
         add_norm(b, h, h, t[LT_POST_FFN_NORM], NULL, 0);
     add_residual(b, x, h);
 }
 
-static uint16_t select_rows(struct builder *b, uint16_t a, enum slot_use use)
+uint16_t plan_select(struct builder *b, uint16_t a, enum slot_use use)
 {
-    uint16_t dst = plan_slot(b, use, b->d->n_embd);
+    uint16_t dst = plan_slot(b, use, b->out->slot_width[a]);
     plan_add(b, (struct op){.kind = OP_SELECT, .dst = dst, .a = a});
     return dst;
 }
@@ -274,15 +288,15 @@ static uint16_t build_parallel(struct builder *b, uint16_t layer, uint16_t x)
     add_norm(b, h, x, t[LT_ATTN_NORM], t[LT_ATTN_NORM_BIAS], 0);
     if (in != h)
         add_norm(b, in, x, t[LT_ATTN_NORM_2], t[LT_ATTN_NORM_2_BIAS], 0);
-    build_attention(b, layer, in, attn);
+    plan_attention(b, layer, in, attn);
     if (layer + 1u == d->n_layers) {
-        x = select_rows(b, x, SLOT_X_OUT);
-        attn = select_rows(b, attn, SLOT_BESIDE_OUT);
-        h = t[LT_FFN_NORM] ? plan_slot(b, SLOT_H_OUT, d->n_embd) : select_rows(b, h, SLOT_H_OUT);
+        x = plan_select(b, x, SLOT_X_OUT);
+        attn = plan_select(b, attn, SLOT_BESIDE_OUT);
+        h = t[LT_FFN_NORM] ? plan_slot(b, SLOT_H_OUT, d->n_embd) : plan_select(b, h, SLOT_H_OUT);
     }
     if (t[LT_FFN_NORM])
         add_norm(b, h, x, t[LT_FFN_NORM], t[LT_FFN_NORM_BIAS], 0);
-    build_dense(b, layer, h, h);
+    plan_dense(b, layer, h, h);
     add_residual(b, x, attn);
     add_residual(b, x, h);
     return x;
@@ -345,16 +359,25 @@ void model_plan_build(struct model_plan *ret, const struct descriptor *d, const 
     plan_add(&b, (struct op){.kind = OP_INPUT, .dst = x});
     if (w->positions)
         plan_add(&b, (struct op){.kind = OP_ADD_POSITION, .dst = x, .a = x, .w = w->positions});
+    bool altup = d->altup.n_streams > 0;
+    if (altup)
+        x = plan_altup_begin(&b, x);
     for (uint16_t i = 0; i < d->n_layers; i++) {
+        if (altup) {
+            plan_altup_layer(&b, i, x);
+            continue;
+        }
         if (d->parallel) {
             x = build_parallel(&b, i, x);
             continue;
         }
         build_mixer(&b, i, x);
         if (i + 1u == d->n_layers)
-            x = select_rows(&b, x, SLOT_X_OUT);
+            x = plan_select(&b, x, SLOT_X_OUT);
         build_ffn(&b, i, x);
     }
+    if (altup)
+        x = plan_altup_end(&b, x);
     uint16_t h = plan_slot(&b, SLOT_H, d->n_embd);
     add_norm(&b, h, x, w->output_norm, w->output_norm_bias, 0);
     uint16_t out = output == PLAN_LOGITS ? build_logits(&b, h) : h;

@@ -36,6 +36,21 @@ enum slot_use {
     SLOT_NORM_2,
     SLOT_H_OUT,
     SLOT_BESIDE_OUT,
+    /* of Gemma 3n */
+    SLOT_STREAMS,
+    SLOT_STREAMS_OUT,
+    SLOT_PREDICTED,
+    SLOT_ACTIVE,
+    SLOT_MODES,
+    SLOT_COEFS,
+    SLOT_LOW_RANK,
+    SLOT_LAUREL,
+    SLOT_INPUTS,
+    SLOT_PROJECTED,
+    SLOT_INPUT,
+    SLOT_INPUT_GATE,
+    SLOT_STREAM,
+    SLOT_SPLIT,
 };
 
 struct builder {
@@ -57,6 +72,17 @@ void plan_matmul(struct builder *b, uint16_t dst, uint16_t a, const struct weigh
 /* Columns [at, at + n) of each group of `group` columns of a, to dst from dst_at on. */
 void plan_slice(struct builder *b, uint16_t dst, uint32_t dst_at, uint16_t a, uint32_t group,
                 uint32_t at, uint32_t n);
+
+/* dst = Wo attention(h) */
+void plan_attention(struct builder *b, uint16_t layer, uint16_t h, uint16_t dst);
+/* dst = Wdown (act(Wgate h) * (Wup h)) */
+void plan_dense(struct builder *b, uint16_t layer, uint16_t h, uint16_t dst);
+uint16_t plan_select(struct builder *b, uint16_t a, enum slot_use use);
+
+/* plan_altup.c: all streams from the embeddings in x; a layer; one stream of what was asked for. */
+uint16_t plan_altup_begin(struct builder *b, uint16_t x);
+void plan_altup_layer(struct builder *b, uint16_t layer, uint16_t streams);
+uint16_t plan_altup_end(struct builder *b, uint16_t streams);
 
 /* plan_recurrent.c: h = what the layer's recurrent part makes of h. */
 void plan_recurrent(struct builder *b, uint16_t layer, uint16_t h);

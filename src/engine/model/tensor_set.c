@@ -47,8 +47,9 @@ static void dims_text(const struct gguf_tensor *t, char out[96])
 static bool has_shape(const struct gguf_tensor *t, const struct tensor_want *w)
 {
     uint64_t cols = w->transposed ? w->rows : w->cols, rows = w->transposed ? w->cols : w->rows;
+    uint64_t all = w->of_rows > 0 ? w->of_rows : rows;
     if (w->stacked > 0)
-        return t->dims[0] == cols && t->dims[1] == rows / w->stacked && t->dims[2] == w->stacked &&
+        return t->dims[0] == cols && t->dims[1] == all / w->stacked && t->dims[2] == w->stacked &&
                t->dims[3] == 1;
     if (w->of_cols > 0)
         return t->dims[0] == w->of_cols && t->n_items == w->of_cols;
@@ -71,8 +72,9 @@ static int check_shape(const struct gguf_tensor *t, const struct tensor_want *w,
     if (w->stacked > 0)
         return error_set(err, ERR_CORRUPT,
                          "tensor '%.*s' is %s, but %" PRIu32 " x %" PRIu32 " x %" PRIu32
-                         " (columns x rows x experts) is needed",
-                         STR_ARG(t->name), found, w->cols, w->rows / w->stacked, w->stacked);
+                         " (columns x rows x matrices) is needed",
+                         STR_ARG(t->name), found, w->cols,
+                         (w->of_rows > 0 ? w->of_rows : w->rows) / w->stacked, w->stacked);
     if (w->vector && w->of_rows == 0)
         return error_set(err, ERR_CORRUPT, "tensor '%.*s' is %s, but %" PRIu32 " values are needed",
                          STR_ARG(t->name), found, w->of_cols > 0 ? w->of_cols : w->cols);

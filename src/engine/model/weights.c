@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "engine/kernels/types.h"
+#include "engine/model/altup.h"
 #include "engine/model/encoder.h"
 #include "engine/model/recurrent.h"
 
@@ -227,6 +228,9 @@ static int want_layer(struct weights *w, const struct descriptor *d, uint32_t i,
             continue;
         char name[WEIGHT_NAME_MAX];
         weight_name(i, k, name);
+        bool is_kv = k == LT_ATTN_K || k == LT_ATTN_V || k == LT_ATTN_K_NORM;
+        if (is_kv && l->kv_layer != i && tensor_set_know(&w->tensors, name))
+            continue; /* files have them, but they are not used */
         struct tensor_want want = {
             .name = name,
             .slot = &w->layers[i].t[k],
@@ -335,6 +339,8 @@ static int want_all(struct weights *w, const struct gguf *g, const struct descri
         r = global[i].name ? tensor_set_want(&w->tensors, &global[i], err) : 0;
     for (uint32_t i = 0; r == 0 && i < d->n_layers; i++)
         r = want_layer(w, d, i, err);
+    if (r == 0 && d->altup.n_streams > 0)
+        r = altup_want(&w->altup, &w->tensors, d, err);
     if (r == 0)
         r = head_want(&w->head, &w->tensors, d, err);
     if (r == 0)
@@ -371,5 +377,6 @@ void weights_release(struct weights *w)
     free(w->layers);
     free(w->rope_factors);
     free(w->rope_factors_long);
+    altup_weights_free(w->altup);
     *w = (struct weights){0};
 }

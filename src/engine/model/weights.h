@@ -12,6 +12,8 @@
 #include "engine/model/tensor_set.h"
 #include "gguf/gguf.h"
 
+struct altup_weights;
+
 struct layer_weights {
     struct weight *t[LT_COUNT]; /* NULL = not in the file */
 };
@@ -23,6 +25,7 @@ struct weights {
     struct weight *output; /* NULL = tied to token_embd */
     struct weight *output_bias;
     struct layer_weights *layers; /* [n_layers] */
+    struct altup_weights *altup;  /* altup.h; NULL = it is another model */
     uint32_t n_layers;
     struct head_weights head;
     float *rope_factors;      /* [rope.dims / 2], or NULL */

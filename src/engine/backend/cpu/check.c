@@ -30,6 +30,11 @@ static const char *const op_names[] = {
     [OP_SSM_SCAN] = "ssm_scan",
     [OP_DELTA_NET] = "delta_net",
     [OP_EXPERTS] = "experts",
+    [OP_MUL_ROW] = "mul_row",
+    [OP_SPARSE] = "sparse",
+    [OP_MATCH_LENGTH] = "match_length",
+    [OP_MIX_STREAMS] = "mix_streams",
+    [OP_ADD_STREAMS] = "add_streams",
     [OP_ADD_ROW] = "add_row",
     [OP_ADD_POSITION] = "add_position",
 };
@@ -205,6 +210,24 @@ static const char *check_experts(const struct check *c, const struct op *op)
     return op->dst == op->b ? "it cannot overwrite its scores" : NULL;
 }
 
+static const char *check_streams(const struct check *c, const struct op *op, uint32_t rows)
+{
+    const struct stream_params *p = &op->streams;
+    const uint32_t *width = c->plan->slot_width;
+    uint64_t a = width[op->a], b = width[op->b];
+    bool mix = op->kind == OP_MIX_STREAMS;
+    if (p->n == 0 || a % p->n != 0 || width[op->dst] != a ||
+        b != (mix ? (uint64_t)p->n * p->n : a / p->n))
+        return "the slots do not hold the streams";
+    if (mix ? op->dst == op->a || op->dst == op->b : op->dst == op->b)
+        return "it cannot work in place";
+    if (!p->has_coefs)
+        return NULL;
+    if (p->coefs >= c->plan->n_slots || width[p->coefs] != p->n || op->dst == p->coefs)
+        return "the slots do not hold the streams";
+    return c->rows_now[p->coefs] != rows ? "its inputs have different numbers of rows" : NULL;
+}
+
 /* NULL, or what is wrong. `a`, `b`, `dst` are the slots' widths, `rows` the rows of slot a. */
 static const char *check_op(const struct check *c, const struct op *op, uint32_t rows)
 {
@@ -301,6 +324,15 @@ static const char *check_op(const struct check *c, const struct op *op, uint32_t
         return check_delta(c, op, rows);
     case OP_EXPERTS:
         return check_experts(c, op);
+    case OP_MUL_ROW:
+        return dst != a || !op->w || !is_vector(op->w, (uint32_t)a) ? "widths differ" : NULL;
+    case OP_SPARSE:
+        return dst != a ? "widths differ" : NULL;
+    case OP_MATCH_LENGTH:
+        return dst != a || b == 0 || a % b != 0 ? "widths differ" : NULL;
+    case OP_MIX_STREAMS:
+    case OP_ADD_STREAMS:
+        return check_streams(c, op, rows);
     }
     return "no such operation";
 }
@@ -313,7 +345,8 @@ static bool reads_a(enum op_kind kind)
 static bool reads_b(enum op_kind kind)
 {
     return kind == OP_KV_STORE || kind == OP_ADD || kind == OP_MUL || kind == OP_GLU ||
-           kind == OP_SSM_SCAN || kind == OP_DELTA_NET || kind == OP_EXPERTS;
+           kind == OP_SSM_SCAN || kind == OP_DELTA_NET || kind == OP_EXPERTS ||
+           kind == OP_MATCH_LENGTH || kind == OP_MIX_STREAMS || kind == OP_ADD_STREAMS;
 }
 
 int check_plan(const struct plan *plan, const struct kv *kv, const struct batch *batch,

@@ -174,6 +174,9 @@ void run_ssm_scan(struct run *run, const struct op *op);
 void run_delta_net(struct run *run, const struct op *op);
 uint64_t delta_net_scratch(const struct delta_params *p);
 
+/* streams.c */
+void run_streams(struct run *run, const struct op *op, uint32_t n_rows);
+
 /* execute.c */
 act_fn act_kernel(const struct kernels *k, enum act_kind kind);
 

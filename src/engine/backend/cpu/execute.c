@@ -267,6 +267,13 @@ static int run_op(struct run *run, const struct op *op, uint32_t n_rows, struct 
     case OP_EXPERTS:
         run_experts(run, op, n_rows);
         return 0;
+    case OP_MUL_ROW:
+    case OP_SPARSE:
+    case OP_MATCH_LENGTH:
+    case OP_MIX_STREAMS:
+    case OP_ADD_STREAMS:
+        run_streams(run, op, n_rows);
+        return 0;
     case OP_SLICE:
         run_rows(run, op, n_rows, slice_rows);
         return 0;

@@ -123,6 +123,49 @@ static void test_dense__bad_files(void **state)
     }
 }
 
+/* Layers behind the first read the cache of the last one with the same window. */
+static void test_dense__shared_keys(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    struct tiny_model t = small("gemma3n");
+    t.n_layers = 10;
+    t.window = 9;
+    t.n_input = 3;
+    t.rank = 2;
+    t.n_shared_kv = 4;
+    CLEANUP_FREE char *path = model_file_write(dir, &t);
+    CLEANUP_DESCRIPTOR struct descriptor d = {0};
+    assert_ok(model_file_read(path, &d, &err));
+    static const uint32_t want[10] = {0, 1, 2, 3, 4, 5, 5, 5, 5, 4};
+    for (uint32_t i = 0; i < 10; i++)
+        assert_int_equal(d.layers[i].kv_layer, want[i]);
+    assert_int_equal(descriptor_kv_token_bytes(&d, KV_F32), 6 * (12 + 12) * 4);
+    descriptor_release(&d);
+
+    static const struct {
+        const char *key;
+        uint32_t value;
+        const char *sentence;
+    } rows[] = {
+        {"gemma3n.attention.shared_kv_layers", 10, "shared_kv_layers is 10"},
+        {"gemma3n.attention.shared_kv_layers", 6, "layer 4 shares keys and values, but none"},
+        {"gemma3n.altup.num_inputs", 9, "gemma3n.altup.num_inputs is 9"},
+        {"gemma3n.altup.num_inputs", 3, "altup_proj.weight' is 24 x 24 x 3, but 24 x 24 x 2"},
+        {"gemma3n.altup.active_idx", 1, "gemma3n.altup.active_idx is 1"},
+        {"gemma3n.embedding_length_per_layer_input", 4, "per_layer_token_embd.weight"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP_FREE char *bad = model_file_write(dir, &t);
+        model_file_patch(bad, rows[i].key, &rows[i].value);
+        if (model_file_read(bad, &d, &err) == 0)
+            fail_msg("%s = %u was accepted", rows[i].key, rows[i].value);
+        if (!strstr(err.msg, rows[i].sentence))
+            fail_msg("%s = %u: '%s'", rows[i].key, rows[i].value, err.msg);
+        descriptor_release(&d);
+    }
+}
+
 /* Logits behind some tokens; n_ctx 0 = nothing is said. */
 static void run(const char *path, uint32_t n_ctx, float logits[7])
 {
@@ -175,6 +218,7 @@ int main(void)
         cmocka_unit_test(test_dense__layers),
         cmocka_unit_test(test_dense__parallel),
         cmocka_unit_test(test_dense__bad_files),
+        cmocka_unit_test(test_dense__shared_keys),
         cmocka_unit_test(test_dense__longrope_follows_context),
         cmocka_unit_test(test_dense__learned_positions_end),
     };
