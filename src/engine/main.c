@@ -142,6 +142,28 @@ static const struct command commands[] = {
         .run = verb_bench,
     },
     {
+        .name = "import",
+        .args = "DIR OUT",
+        .summary = "Make a GGUF file of a directory of safetensors",
+        .details =
+            "  model-engine import SmolLM2-135M-Instruct model.gguf --type Q8_0\n"
+            "\n"
+            "DIR is a model as Hugging Face publishes it: config.json, tokenizer.json or\n"
+            "tokenizer.model, tokenizer_config.json, *.safetensors. The kinds of models that can be\n"
+            "imported (architectures in config.json): LlamaForCausalLM, MistralForCausalLM,\n"
+            "MixtralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Qwen3MoeForCausalLM,\n"
+            "GemmaForCausalLM, Gemma2ForCausalLM, Gemma3ForCausalLM, Phi3ForCausalLM,\n"
+            "GraniteForCausalLM, SmolLM3ForCausalLM. Whatever else would be computed differently\n"
+            "from what its files say is refused by name.\n"
+            "\n"
+            "--type takes the types of quantize. OUT appears when it is complete.",
+        .opts = verb_import_opts,
+        .min_args = 2,
+        .max_args = 2,
+        .complete = COMPLETE_FILES,
+        .run = verb_import,
+    },
+    {
         .name = "quantize",
         .args = "IN OUT",
         .summary = "Make a GGUF file with smaller weights",

@@ -129,6 +129,12 @@ static int read_first(const struct gguf *g, const struct mixture_walk *w, const 
     return r;
 }
 
+void mixture_count(struct mixture_walk *w, struct str tensor)
+{
+    w->has_output |= str_eq_c(tensor, "output.weight");
+    w->n_attn_v += holds_values(tensor);
+}
+
 int mixture_walk_init(struct mixture_walk *w, const struct gguf *g, struct error *err)
 {
     struct str arch;
@@ -146,11 +152,8 @@ int mixture_walk_init(struct mixture_walk *w, const struct gguf *g, struct error
     if (r == 0)
         r = read_first(g, w, "attention.head_count_kv", &kv_heads, err);
     w->n_gqa = kv_heads > 0 ? heads / kv_heads : 0;
-    for (size_t i = 0; r == 0 && i < gguf_n_tensors(g); i++) {
-        struct str name = gguf_tensor_at(g, i)->name;
-        w->has_output |= str_eq_c(name, "output.weight");
-        w->n_attn_v += holds_values(name);
-    }
+    for (size_t i = 0; r == 0 && i < gguf_n_tensors(g); i++)
+        mixture_count(w, gguf_tensor_at(g, i)->name);
     return r;
 }
 

@@ -36,7 +36,11 @@ struct mixture_walk {
     uint32_t at_attn_v, at_ffn_down;
 };
 
-/* Fills all but the first three. */
+/* A tensor of the model, for the counts. */
+void mixture_count(struct mixture_walk *w, struct str tensor);
+
+/* Fills all but the first three from a file. Otherwise the caller fills arch, n_layers, n_experts
+ * and n_gqa, and counts all tensors. */
 int mixture_walk_init(struct mixture_walk *w, const struct gguf *g, struct error *err);
 
 /* The type for a tensor; tensors come layer by layer, those of no layer first, a layer's by name.

@@ -40,6 +40,7 @@ int verb_render(int argc, char **argv);
 int verb_eval(int argc, char **argv);
 int verb_embed(int argc, char **argv);
 int verb_info(int argc, char **argv);
+int verb_import(int argc, char **argv);
 int verb_quantize(int argc, char **argv);
 int verb_version(int argc, char **argv);
 
@@ -52,6 +53,7 @@ extern const struct opt verb_render_opts[];
 extern const struct opt verb_eval_opts[];
 extern const struct opt verb_embed_opts[];
 extern const struct opt verb_info_opts[];
+extern const struct opt verb_import_opts[];
 extern const struct opt verb_quantize_opts[];
 
 /* Parses the options of the verb argv[0], which takes no arguments. On failure, and after --help,
