@@ -259,6 +259,7 @@ void tiny_dense_keys(struct gguf_writer *w, const struct tiny_model *m)
         {"residual_scale", all, 0.3f},
         {"attention.scale", is(m, "granite"), 0.4f},
         {"logit_scale", f & LOGIT_SCALE, all ? 3.0f : 0.6f},
+        {"rope.freq_base_swa", m->local_base > 0, (float)m->local_base},
         {"attention.temperature_scale", m->temp_scale > 0, (float)m->temp_scale},
         {"rope.scaling.attn_factor", m->longrope_ctx > 0, 1.19f},
     };

@@ -44,6 +44,7 @@ struct tiny_model {
     double temp_scale;     /* mistral3 */
     uint32_t n_input, rank, n_shared_kv; /* gemma3n; 0 = 256, 64, those behind the first 20 */
     double yarn_log_multiplier;
+    double local_base; /* frequency base of layers with windows; 0 = the file does not say */
     uint64_t seed;
     uint32_t n_parts;  /* files; 0 and 1 = one; else `path` must be the name of the first part */
     uint32_t row_pool; /* different rows in a tensor, repeated to fill it; 0 = all different */

@@ -199,7 +199,8 @@ static double turning(const struct ref *r, size_t i, bool local)
 {
     double base = number(r, "rope.freq_base", 10000), dims = (double)r->dims;
     if (local)
-        return pow(r->f->local_base > 0 ? r->f->local_base : base, -2 * (double)i / dims);
+        return pow(number(r, "rope.freq_base_swa", r->f->local_base > 0 ? r->f->local_base : base),
+                   -2 * (double)i / dims);
     double f = pow(base, -2 * (double)i / dims), s = number(r, "rope.scaling.factor", 1);
     const double *factors = factors_of(r);
     if (factors)

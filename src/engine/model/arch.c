@@ -52,6 +52,7 @@ static const struct arch archs[] = {
     {
         .name = "gemma2",
         .rope = ROPE_HALVES,
+        .local = LOCAL_BASE,
         .act = ACT_GELU_TANH,
         .gated = true,
         .embd_scale_sqrt = true,

@@ -37,12 +37,21 @@ enum arch_rope_where {
     ROPE_BAICHUAN,   /* its small model rotates, the large one has ALiBi */
 };
 
+/* How layers with windows rotate. */
+enum arch_local {
+    LOCAL_SAME,
+    LOCAL_BASE,           /* by a frequency base of their own, which the file may name */
+    LOCAL_BASE_UNSCALED,  /* and without scaling */
+    LOCAL_MODEL_UNSCALED, /* by the model's, without scaling */
+};
+
 struct arch {
     const char *name;
     enum rope_kind rope;
     enum arch_rope_where rope_where;
-    bool rope_local;   /* layers with windows rotate without scaling, */
-    double local_base; /* by this frequency base if the file names none; 0 = the model's */
+    enum arch_local local;
+    double local_base; /* the frequency base of layers with windows that files name none for; 0 =
+                          the model's */
     bool layer_norm;   /* norms subtract the mean; else RMS norms */
     bool qk_norm_whole;
     bool altup;        /* Gemma 3n, see altup.h */
@@ -51,6 +60,7 @@ struct arch {
     bool fused_gate; /* ffn_up may hold the rows of ffn_gate, before its own */
     bool learned_positions;
     bool temperature; /* queries grow with the position if the file says so */
+    bool yarn_log;    /* files may take back what YaRN multiplies sin and cos by */
     enum arch_scales scales;
     enum act_kind act;
     bool xielu; /* in place of act */

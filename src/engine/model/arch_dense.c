@@ -36,7 +36,7 @@ static const struct arch archs[] = {
     {
         .name = "gemma3",
         .rope = ROPE_HALVES,
-        .rope_local = true,
+        .local = LOCAL_BASE_UNSCALED,
         .local_base = 10000,
         .act = ACT_GELU_TANH,
         .gated = true,
@@ -48,7 +48,7 @@ static const struct arch archs[] = {
     {
         .name = "gemma3n",
         .rope = ROPE_HALVES,
-        .rope_local = true,
+        .local = LOCAL_BASE_UNSCALED,
         .local_base = 10000,
         .altup = true,
         .attn_scale = 1,
@@ -93,6 +93,7 @@ static const struct arch archs[] = {
         .name = "mistral3", /* Ministral 3, Mistral Small 3.2 and later */
         .rope = ROPE_ADJACENT,
         .temperature = true,
+        .yarn_log = true,
         .act = ACT_SILU,
         .gated = true,
         .required = TENSORS_ATTENTION | TENSORS_FFN,
@@ -108,7 +109,7 @@ static const struct arch archs[] = {
     {
         .name = "olmo2", /* OLMo 2 and 3 */
         .rope = ROPE_HALVES,
-        .rope_local = true,
+        .local = LOCAL_MODEL_UNSCALED,
         .qk_norm_whole = true,
         .window_period = 4,
         .act = ACT_SILU,

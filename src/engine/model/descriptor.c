@@ -184,12 +184,15 @@ static int read_whole_layers(const struct gguf *g, const struct arch *a, const s
     char key[KEY_MAX];
     key_of(d, "attention.sliding_window_pattern", key);
     CLEANUP_FREE bool *has = NULL;
+    CLEANUP_FREE uint32_t *numbers = NULL;
     size_t n = 0;
     enum gguf_type type;
     uint64_t n_items;
     int r = 0;
-    if (period > 0 && gguf_array_info(g, key, &type, &n_items)) {
-        r = gguf_get_bool_array(g, key, &has, &n, err);
+    bool listed = period > 0 && gguf_array_info(g, key, &type, &n_items);
+    if (listed) {
+        r = type == GGUF_BOOL ? gguf_get_bool_array(g, key, &has, &n, err)
+                              : gguf_get_u32_array(g, key, &numbers, &n, err);
         if (r == 0 && n < d->n_layers)
             r = error_set(err, ERR_CORRUPT, "%s has %zu items for %" PRIu32 " layers", key, n,
                           d->n_layers);
@@ -199,6 +202,7 @@ static int read_whole_layers(const struct gguf *g, const struct arch *a, const s
     }
     for (uint32_t i = 0; r == 0 && i < d->n_layers; i++)
         whole[i] = has          ? !has[i]
+                   : numbers    ? numbers[i] == 0
                    : period > 0 ? (first ? i % period == 0 : (i + 1) % period == 0)
                                 : false;
     return r;
@@ -217,7 +221,7 @@ static int read_windows(const struct gguf *g, const struct arch *a, struct descr
     for (uint32_t i = 0; r == 0 && i < d->n_layers; i++) {
         struct layer_desc *l = &d->layers[i];
         l->window = whole[i] || (d->causal && window >= d->n_ctx_train) ? 0 : window;
-        if (!whole[i] && (a->rope_local || a->encoder))
+        if (!whole[i] && (a->local != LOCAL_SAME || a->encoder))
             l->rope = LAYER_ROPE_LOCAL;
         if (whole[i] && a->rope_where == ROPE_WINDOWS)
             l->rope = LAYER_ROPE_NONE;
@@ -227,8 +231,11 @@ static int read_windows(const struct gguf *g, const struct arch *a, struct descr
 
 /* ---- rotation ---- */
 
-static int read_yarn(const struct gguf *g, struct descriptor *d, struct error *err)
+/* yarn_attn_factor is not read: files have there what follows from the factor anyway, or 1. */
+static int read_yarn(const struct gguf *g, const struct arch *a, struct descriptor *d,
+                     struct error *err)
 {
+    char key[KEY_MAX];
     struct rope_desc *rope = &d->rope;
     double log_multiplier = 0; /* how much of the growth of sin and cos is taken back; 0 = none */
     rope->orig_ctx = d->long_ctx;
@@ -236,8 +243,8 @@ static int read_yarn(const struct gguf *g, struct descriptor *d, struct error *e
     rope->beta_fast = 32;
     rope->beta_slow = 1;
     int r = read_real(g, d, "rope.scaling.yarn_ext_factor", 0, 1, &rope->ext_factor, err);
-    if (r == 0)
-        r = read_real(g, d, "rope.scaling.yarn_attn_factor", 1e-6, 1e6, &rope->attn_factor, err);
+    if (r == 0 && !a->yarn_log && gguf_has(g, key_of(d, "rope.scaling.yarn_log_multiplier", key)))
+        r = error_set(err, ERR_UNSUPPORTED, "%s is not supported for '%s'", key, d->arch);
     if (r == 0)
         r = read_real(g, d, "rope.scaling.yarn_log_multiplier", 0, 1e6, &log_multiplier, err);
     if (r == 0)
@@ -254,7 +261,8 @@ static int read_yarn(const struct gguf *g, struct descriptor *d, struct error *e
     return 0;
 }
 
-static int read_rope_scaling(const struct gguf *g, struct descriptor *d, struct error *err)
+static int read_rope_scaling(const struct gguf *g, const struct arch *a, struct descriptor *d,
+                             struct error *err)
 {
     struct rope_desc *rope = &d->rope;
     char key[KEY_MAX];
@@ -292,7 +300,7 @@ static int read_rope_scaling(const struct gguf *g, struct descriptor *d, struct 
     }
     if (str_eq_c(type, "yarn")) {
         rope->scaling = ROPE_SCALING_YARN;
-        return read_yarn(g, d, err);
+        return read_yarn(g, a, d, err);
     }
     return error_set(err, ERR_UNSUPPORTED,
                      "%s.rope.scaling.type '%.*s' is not supported%s (supported: none, linear, "
@@ -301,21 +309,27 @@ static int read_rope_scaling(const struct gguf *g, struct descriptor *d, struct 
                      rope->factor == 1 ? "" : " with rope.scaling.factor");
 }
 
-/* Layers with windows rotate without scaling where the architecture says so, and perhaps slower. */
 static int read_rope_local(const struct gguf *g, const struct arch *a, struct descriptor *d,
                            struct error *err)
 {
     struct rope_desc *local = &d->rope_local;
+    bool unscaled = a->local == LOCAL_BASE_UNSCALED || a->local == LOCAL_MODEL_UNSCALED;
+    bool own_base = a->local == LOCAL_BASE || a->local == LOCAL_BASE_UNSCALED || a->encoder;
     *local = d->rope;
-    if (!a->rope_local && !a->encoder)
-        return 0;
-    if (a->rope_local) {
+    if (unscaled) {
         local->scaling = ROPE_SCALING_NONE;
         local->attn_factor = 1;
     }
     if (a->local_base > 0)
         local->freq_base = a->local_base;
-    return read_real(g, d, "rope.freq_base_swa", 1e-6, (double)__FLT_MAX__, &local->freq_base, err);
+    int r =
+        read_real(g, d, "rope.freq_base_swa", 1e-6, (double)__FLT_MAX__, &local->freq_base, err);
+    if (r == 0 && !own_base && local->freq_base != d->rope.freq_base)
+        r = error_set(err, ERR_UNSUPPORTED,
+                      "%s.rope.freq_base_swa is %g, but %s.rope.freq_base is %g: two bases are not "
+                      "supported for '%s'",
+                      d->arch, local->freq_base, d->arch, d->rope.freq_base, d->arch);
+    return r;
 }
 
 /* Which layers rotate: ret_any is whether one may. */
@@ -376,7 +390,7 @@ static int read_rope(const struct gguf *g, const struct arch *a, struct descript
     rope->freq_base = 10000;
     r = read_real(g, d, "rope.freq_base", 1e-6, (double)__FLT_MAX__, &rope->freq_base, err);
     if (r == 0)
-        r = read_rope_scaling(g, d, err);
+        r = read_rope_scaling(g, a, d, err);
     return r < 0 ? r : read_rope_local(g, a, d, err);
 }
 

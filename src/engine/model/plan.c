@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 
@@ -82,7 +83,7 @@ static void add_rope(struct builder *b, const struct layer_desc *l, uint16_t s)
                             .head = l->head_k,
                             .rope = {.kind = rope->kind,
                                      .dims = rope->dims,
-                                     .inv_freq = b->out->inv_freq + (local ? rope->dims / 2 : 0),
+                                     .inv_freq = b->out->inv_freq + (local ? b->local_at : 0),
                                      .mscale = local ? b->local_mscale : b->mscale}});
 }
 
@@ -328,6 +329,8 @@ static void prepare_positions(struct builder *b, uint32_t n_ctx)
     b->out->inv_freq = xcalloc(2 * (size_t)half + 1, sizeof(float));
     rope_frequencies(&d->rope, factors, b->out->inv_freq, &b->mscale);
     rope_frequencies(&d->rope_local, factors, b->out->inv_freq + half, &b->local_mscale);
+    bool differs = memcmp(b->out->inv_freq, b->out->inv_freq + half, half * sizeof(float)) != 0;
+    b->local_at = differs ? half : 0; /* one table of sines does for both */
     if (d->alibi)
         b->out->slopes = plan_alibi_slopes(d->layers[0].n_heads);
 }

@@ -58,6 +58,7 @@ struct builder {
     const struct weights *w;
     struct model_plan *out;
     float mscale, local_mscale;
+    uint32_t local_at; /* in inv_freq; 0 = layers with windows rotate as the others */
     size_t n_ops;
     enum slot_use *uses; /* [n_slots] */
     uint16_t n_slots;

@@ -90,6 +90,7 @@ static void test_dense__bad_files(void **state)
         uint32_t value; /* its bits */
         const char *sentence;
     } rows[] = {
+        {"cohere2", "cohere2.rope.freq_base", 0x44000000, "two bases are not supported for"},
         {"baichuan", "baichuan.block_count", 4, "a baichuan model of 4 layers is not supported"},
         {"gpt2", "gpt2.context_length", 63, "'position_embd.weight' is 24 x 64, but 24 x 63"},
         {"phi3", "phi3.feed_forward_length", 19, "ffn_up.weight' is 24 x 40, but 24 x 38"},
@@ -108,6 +109,7 @@ static void test_dense__bad_files(void **state)
         struct error err = ERROR_INIT;
         struct tiny_model t = small(rows[i].arch);
         bool mistral = strcmp(t.arch, "mistral3") == 0;
+        t.local_base = strcmp(t.arch, "cohere2") == 0 ? 10000 : 0;
         t.temp_scale = mistral ? 0.1 : 0;
         t.yarn_log_multiplier = mistral ? 1 : 0;
         t.rope_scaling = mistral ? "yarn" : NULL;
