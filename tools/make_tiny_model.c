@@ -34,7 +34,8 @@ static const struct opt opts[] = {
     {"arch", 'a', OPT_STRING, offsetof(struct options, arch), "NAME",
      "llama (the default), qwen2, qwen3, qwen3moe, gemma2; gemma, gemma3, gemma3n, phi3, granite, smollm3, "
      "mistral3, starcoder2, olmo2, command-r, cohere2, glm4, seed_oss, ernie4_5, phi2, falcon, "
-     "gpt2, gptneox, stablelm, internlm2, exaone, exaone4, minicpm, baichuan, apertus; lfm2, mamba, "
+     "gpt2, gptneox, stablelm, internlm2, exaone, exaone4, minicpm, baichuan, apertus, "
+     "starcoder, codeshell, nemotron, orion, chatglm, hunyuan-dense, arcee, xverse; lfm2, mamba, "
      "mamba2, granitehybrid, jamba, falcon-h1, nemotron_h or qwen35"},
     {"type", 't', OPT_STRING, offsetof(struct options, type), "TYPE",
      "F32 (the default), F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K or Q6_K"},

@@ -58,6 +58,14 @@ static const struct family {
     {"exaone4", NO_PRE_NORM | NO_FFN_NORM | QK_NORM | POST_NORMS},
     {"minicpm", LOGIT_SCALE | ALL_SCALES},
     {"baichuan", 0},
+    {"starcoder", GPT | FUSED_QKV | POSITIONS},
+    {"codeshell", GPT | FUSED_QKV},
+    {"nemotron", LAYER_NORM | NORM_BIAS | NO_GATE},
+    {"orion", LAYER_NORM | NORM_BIAS},
+    {"chatglm", QKV_BIASES | BIASES | FUSED_QKV | FUSED_GATE},
+    {"hunyuan-dense", QK_NORM},
+    {"arcee", NO_GATE},
+    {"xverse", 0},
     {"apertus", NO_GATE | QK_NORM},
     {NULL, 0},
 };
@@ -133,7 +141,7 @@ static void list_ffn(struct tensor_list *l, const struct tiny_model *m, uint32_t
     uint32_t e = m->n_embd, n_ff = m->n_ff;
     bool norm = has_ffn_norm(m), gate = !(f & NO_GATE), fused = f & FUSED_GATE;
     bool optional = is(m, "granite") || is(m, "smollm3") || is(m, "mistral3") || is(m, "minicpm");
-    bool biases = f & BIASES || (m->biases && optional);
+    bool biases = (f & BIASES && !(f & QKV_BIASES)) || (m->biases && optional);
     const struct layer_row rows[] = {
         {"ffn_norm.weight", norm && !(f & POST_ATTN_NAME), FILL_NORM, 1, e},
         {"ffn_norm.bias", norm && f & NORM_BIAS, FILL_BIAS, 1, e},

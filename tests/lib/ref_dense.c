@@ -20,6 +20,8 @@ enum {
     STILL_WHOLE = 128,   /* layers that see all do not rotate, if others have windows */
     STILL_FOURTH = 256,  /* each fourth layer does not rotate */
     NO_WINDOWS = 512,    /* whatever the file says */
+    RELU_SQUARED = 1024, /* in place of SiLU */
+    NORM_BEHIND = 2048,  /* queries and keys are normed behind their rotation */
 };
 
 static const struct facts {
@@ -52,6 +54,14 @@ static const struct facts {
     {"exaone4", HALVES | STILL_WHOLE, 4, 0},
     {"minicpm", LOGITS_DIVIDED, 0, 0},
     {"baichuan", 0, 0, 0},
+    {"starcoder", MEAN_FREE | GELU, 0, 0},
+    {"codeshell", HALVES | MEAN_FREE | GELU, 0, 0},
+    {"nemotron", HALVES | MEAN_FREE | RELU_SQUARED, 0, 0},
+    {"orion", HALVES | MEAN_FREE, 0, 0},
+    {"chatglm", 0, 0, 0},
+    {"hunyuan-dense", HALVES | NORM_BEHIND, 0, 0},
+    {"arcee", RELU_SQUARED, 0, 0},
+    {"xverse", 0, 0, 0},
     {"apertus", HALVES, 0, 0},
     {NULL, 0, 0, 0},
 };
@@ -157,7 +167,8 @@ static size_t window_of(const struct ref *r, size_t layer)
 static bool rotates(const struct ref *r, size_t layer)
 {
     const char *arch = r->f->arch;
-    if (strcmp(arch, "gpt2") == 0 || number(r, "rope.scaling.finetuned", 1) == 0)
+    if (strcmp(arch, "gpt2") == 0 || strcmp(arch, "starcoder") == 0 ||
+        number(r, "rope.scaling.finetuned", 1) == 0)
         return false;
     if (strcmp(arch, "baichuan") == 0)
         return r->n_layers == 32;
@@ -361,10 +372,16 @@ static double *attention(const struct ref *r, size_t layer, const double *x)
     double *q = query_key_value(r, layer, x, "attn_q", 0, nq);
     double *k = query_key_value(r, layer, x, "attn_k", nq, nk);
     double *v = query_key_value(r, layer, x, "attn_v", nq + nk, nk);
-    norm_heads(r, layer, q, r->n_heads, "attn_q_norm.weight");
-    norm_heads(r, layer, k, r->n_kv, "attn_k_norm.weight");
-    rotate(r, layer, q, r->n_heads);
-    rotate(r, layer, k, r->n_kv);
+    bool behind = r->f->flags & NORM_BEHIND;
+    for (int step = 0; step < 2; step++) {
+        if ((step == 0) != behind) {
+            norm_heads(r, layer, q, r->n_heads, "attn_q_norm.weight");
+            norm_heads(r, layer, k, r->n_kv, "attn_k_norm.weight");
+        } else {
+            rotate(r, layer, q, r->n_heads);
+            rotate(r, layer, k, r->n_kv);
+        }
+    }
     if (r->keys)
         k = share(r, r->keys, layer, k);
     if (r->values) {
@@ -387,6 +404,8 @@ static double act(const struct ref *r, double x)
 {
     if (r->f->flags & GELU)
         return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    if (r->f->flags & RELU_SQUARED)
+        return x > 0 ? x * x : 0;
     return x / (1 + exp(-x));
 }
 

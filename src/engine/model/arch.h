@@ -54,8 +54,9 @@ struct arch {
                           the model's */
     bool layer_norm;   /* norms subtract the mean; else RMS norms */
     bool qk_norm_whole;
-    bool altup;        /* Gemma 3n, see altup.h */
-    double attn_scale; /* of q·k; 0 = by the width of a head */
+    bool qk_norm_rotated; /* queries and keys are normed behind their rotation */
+    bool altup;           /* Gemma 3n, see altup.h */
+    double attn_scale;    /* of q·k; 0 = by the width of a head */
     enum arch_parallel parallel;
     bool fused_gate; /* ffn_up may hold the rows of ffn_gate, before its own */
     bool learned_positions;

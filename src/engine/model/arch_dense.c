@@ -151,6 +151,36 @@ static const struct arch archs[] = {
         .optional = BIASES_QKV,
     },
     {
+        .name = "chatglm", /* ChatGLM 3, GLM-4 of 2024 */
+        .rope = ROPE_ADJACENT,
+        .fused_gate = true,
+        .act = ACT_SILU,
+        .gated = true,
+        .required = TENSORS_ATTENTION | TENSORS_FFN,
+        .optional = BIASES_QKV,
+    },
+    {
+        .name = "hunyuan-dense",
+        .rope = ROPE_HALVES,
+        .qk_norm_rotated = true,
+        .act = ACT_SILU,
+        .gated = true,
+        .required = TENSORS_ATTENTION | QK_NORMS | TENSORS_FFN,
+    },
+    {
+        .name = "arcee",
+        .rope = ROPE_ADJACENT,
+        .act = ACT_RELU_SQR,
+        .required = TENSORS_ATTENTION | T(FFN_NORM) | T(FFN_UP) | T(FFN_DOWN),
+    },
+    {
+        .name = "xverse",
+        .rope = ROPE_ADJACENT,
+        .act = ACT_SILU,
+        .gated = true,
+        .required = TENSORS_ATTENTION | TENSORS_FFN,
+    },
+    {
         .name = "seed_oss",
         .rope = ROPE_HALVES,
         .act = ACT_SILU,
@@ -183,6 +213,38 @@ static const struct arch archs[] = {
         .act = ACT_GELU_TANH,
         .required = TENSORS_ATTENTION | T(ATTN_NORM_BIAS) | T(FFN_UP) | T(FFN_DOWN),
         .optional = T(ATTN_NORM_2) | T(ATTN_NORM_2_BIAS),
+    },
+    {
+        .name = "starcoder",
+        .rope_where = ROPE_NOWHERE,
+        .learned_positions = true,
+        .layer_norm = true,
+        .act = ACT_GELU_TANH,
+        .required = TENSORS_GPT,
+    },
+    {
+        .name = "codeshell",
+        .rope = ROPE_HALVES,
+        .layer_norm = true,
+        .act = ACT_GELU_TANH,
+        .required = TENSORS_GPT,
+    },
+    {
+        .name = "nemotron", /* Nemotron 3 and 4, Minitron */
+        .rope = ROPE_HALVES,
+        .layer_norm = true,
+        .act = ACT_RELU_SQR,
+        .required = TENSORS_ATTENTION | T(ATTN_NORM_BIAS) | T(FFN_NORM) | T(FFN_NORM_BIAS) |
+                    T(FFN_UP) | T(FFN_DOWN),
+        .optional = BIASES_ATTENTION | BIASES_PLAIN,
+    },
+    {
+        .name = "orion",
+        .rope = ROPE_HALVES,
+        .layer_norm = true,
+        .act = ACT_SILU,
+        .gated = true,
+        .required = TENSORS_ATTENTION | T(ATTN_NORM_BIAS) | TENSORS_FFN | T(FFN_NORM_BIAS),
     },
     {
         .name = "gpt2",

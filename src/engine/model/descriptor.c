@@ -654,6 +654,7 @@ int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *
         .causal = !a->encoder,
         .layer_norm = a->layer_norm,
         .qk_norm_whole = a->qk_norm_whole,
+        .qk_norm_rotated = a->qk_norm_rotated,
         .fused_gate = a->fused_gate,
         .learned_positions = a->learned_positions,
         .encoder = a->encoder,

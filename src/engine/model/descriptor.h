@@ -212,8 +212,9 @@ struct descriptor {
     float expert_scale;      /* multiplies what they add up to */
     bool layer_norm;         /* norms subtract the mean; else RMS norms */
     float norm_eps;
-    bool qk_norm_whole; /* over all heads together; else each by itself */
-    bool v_norm;        /* of value heads, without weights */
+    bool qk_norm_whole;   /* over all heads together; else each by itself */
+    bool qk_norm_rotated; /* behind the rotation */
+    bool v_norm;          /* of value heads, without weights */
     bool parallel;
     bool fused_gate; /* the rows of ffn_gate may stand before those of ffn_up, in one tensor */
     bool learned_positions;

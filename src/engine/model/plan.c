@@ -103,12 +103,16 @@ static uint16_t build_queries(struct builder *b, const struct layer_desc *l,
     return gate;
 }
 
-/* Queries or keys; the weights are those of one head, or of all. */
-static void add_head_norm(struct builder *b, const struct layer_desc *l, uint16_t s,
-                          const struct weight *one, const struct weight *all)
+/* Queries or keys are normed, by weights of one head or of all, and rotated. */
+static void add_norm_and_rope(struct builder *b, const struct layer_desc *l, uint16_t s,
+                              const struct weight *one, const struct weight *all)
 {
+    if (b->d->qk_norm_rotated)
+        add_rope(b, l, s);
     if (one || all)
         add_norm(b, s, s, one ? one : all, NULL, b->d->qk_norm_whole ? 0 : l->head_k);
+    if (!b->d->qk_norm_rotated)
+        add_rope(b, l, s);
 }
 
 static void build_keys_values(struct builder *b, uint16_t layer, uint16_t h)
@@ -120,10 +124,9 @@ static void build_keys_values(struct builder *b, uint16_t layer, uint16_t h)
 
     plan_matmul(b, k, h, t[LT_ATTN_K], t[LT_ATTN_K_BIAS]);
     plan_matmul(b, v, h, t[LT_ATTN_V], t[LT_ATTN_V_BIAS]);
-    add_head_norm(b, l, k, t[LT_ATTN_K_NORM], t[LT_ATTN_K_NORM_ALL]);
+    add_norm_and_rope(b, l, k, t[LT_ATTN_K_NORM], t[LT_ATTN_K_NORM_ALL]);
     if (b->d->v_norm)
         plan_norm(b, v, v, NULL, l->head_v);
-    add_rope(b, l, k);
     plan_add(b, (struct op){.kind = OP_KV_STORE, .a = k, .b = v, .layer = layer});
 }
 
@@ -138,8 +141,7 @@ void plan_attention(struct builder *b, uint16_t layer, uint16_t h, uint16_t dst)
     uint16_t gate = build_queries(b, l, t, h, q);
     if (l->kv_layer == layer)
         build_keys_values(b, layer, h);
-    add_head_norm(b, l, q, t[LT_ATTN_Q_NORM], t[LT_ATTN_Q_NORM_ALL]);
-    add_rope(b, l, q);
+    add_norm_and_rope(b, l, q, t[LT_ATTN_Q_NORM], t[LT_ATTN_Q_NORM_ALL]);
     if (d->temp_scale > 0)
         plan_add(b, (struct op){.kind = OP_SCALE_POSITION,
                                 .dst = q,
