@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 
@@ -79,6 +80,11 @@ void git_blob_oid(struct str data, char out[GIT_OID_HEX + 1])
          EVP_DigestFinal_ex(ctx, md, NULL));
     EVP_MD_CTX_free(ctx);
     write_hex(md, sizeof(md), out);
+}
+
+bool digest_equal(struct str a, struct str b)
+{
+    return a.len == b.len && CRYPTO_memcmp(a.ptr, b.ptr, a.len) == 0;
 }
 
 int sha256_file_hex(const char *path, char out[SHA256_HEX + 1], struct error *err)

@@ -237,3 +237,21 @@ void file_map_close(struct file_map *m)
         munmap((void *)(uintptr_t)m->data, m->size);
     *m = (struct file_map){0};
 }
+
+int dir_make_private(const char *path, struct error *err)
+{
+    CLEANUP_FREE char *parent = path_dir(path);
+    int r = dir_make(parent, 0755, err);
+    if (r < 0)
+        return r;
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return error_errno(err, errno, "cannot make the directory '%s'", path);
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return error_errno(err, errno, "cannot look at the directory '%s'", path);
+    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid())
+        return error_set(err, ERR_DENIED, "'%s' is not a directory of this user", path);
+    if ((st.st_mode & 0077) != 0 && chmod(path, 0700) != 0)
+        return error_errno(err, errno, "cannot make the directory '%s' private", path);
+    return 0;
+}

@@ -33,6 +33,10 @@ int file_write_atomic(const char *path, struct str content, mode_t mode, struct 
 /* Makes the directory and its missing parents; an existing directory is fine. */
 int dir_make(const char *path, mode_t mode, struct error *err);
 
+/* Makes a directory that only this user can enter, or checks that it is one and makes it private:
+ * whoever owns the directory of a socket can put another socket in its place. */
+int dir_make_private(const char *path, struct error *err);
+
 /* Makes a rename or a new file in this directory durable. */
 int dir_sync(const char *path, struct error *err);
 

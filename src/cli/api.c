@@ -78,9 +78,14 @@ int api_perform(const struct api_call *call, struct http_result *res, struct err
         http.read_body = call->http->read_body ? relay_read : NULL;
     }
     CLEANUP_FREE char *url = xasprintf("%s%s", d->base_url, call->path);
-    CLEANUP_FREE char *content = NULL, *accept = NULL;
-    const char *headers[API_MAX_HEADERS + 3];
+    CLEANUP_FREE char *content = NULL, *accept = NULL, *token = NULL;
+    const char *headers[API_MAX_HEADERS + 4];
     size_t n = 0;
+    const char *secret = getenv("MODEL_RUNNER_TOKEN");
+    if (secret && *secret && !strpbrk(secret, "\r\n")) {
+        token = xasprintf("Authorization: Bearer %s", secret);
+        headers[n++] = token;
+    }
     if (call->body.ptr || http.read_body) {
         content = xasprintf("Content-Type: %s",
                             call->content_type ? call->content_type : "application/json");

@@ -100,6 +100,51 @@ static void print_status_json(const struct daemon *d, bool running, struct json 
     print_json(stdout, out, JS_COMPACT);
 }
 
+static void print_door(const char *who, const char *what, const struct json *door)
+{
+    fputs(who, stdout);
+    print_text(stdout, str_from(what));
+    puts(js_get_bool(door, "token", false) ? "   (needs an access token)" : "");
+}
+
+/* Where the runner is reached; one that does not tell is not asked twice. */
+static void print_doors(void)
+{
+    CLEANUP_JSON struct json *doors = NULL;
+    if (api_get_json("/engines/doors", "", &doors, NULL) < 0)
+        return;
+    const char *socket = js_get_cstr(doors, "socket", NULL);
+    const char *docker = js_get_cstr(doors, "dockerSocket", NULL);
+    const struct json *tcp = js_get(doors, "tcp"), *tls = js_get(doors, "tls");
+    const struct json *containers = js_get(doors, "containers");
+    puts("");
+    if (socket) {
+        CLEANUP_FREE char *text = xasprintf("unix://%s", socket);
+        print_door("Socket:      ", text, NULL);
+    }
+    if (docker) {
+        CLEANUP_FREE char *text = xasprintf("DOCKER_HOST=unix://%s", docker);
+        print_door("Docker:      ", text, NULL);
+    }
+    if (tcp)
+        print_door("Host:        ", js_get_cstr(tcp, "url", ""), tcp);
+    if (tls) {
+        print_door("Host, TLS:   ", js_get_cstr(tls, "url", ""), tls);
+        CLEANUP_FREE char *sum = xasprintf("SHA-256 %s", js_get_cstr(tls, "fingerprint", ""));
+        print_door("             ", sum, NULL);
+    }
+    if (containers) {
+        const char *address = js_get_cstr(containers, "address", "");
+        CLEANUP_FREE char *add = xasprintf("--add-host=model-runner.docker.internal:%s", address);
+        CLEANUP_FREE char *compose =
+            xasprintf("extra_hosts: [\"model-runner.docker.internal:%s\"]", address);
+        print_door("Containers:  ", js_get_cstr(containers, "name", ""), containers);
+        print_door("  docker run ", add, NULL);
+        print_door("  Compose    ", compose, NULL);
+        print_door("  or without a name, ", js_get_cstr(containers, "url", ""), NULL);
+    }
+}
+
 int cmd_status(int argc, char **argv)
 {
     struct status_options o = {0};
@@ -148,6 +193,7 @@ int cmd_status(int argc, char **argv)
     }
     puts("Docker Model Runner is running\n");
     print_backends(backends);
+    print_doors();
     return 0;
 }
 

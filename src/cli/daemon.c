@@ -3,9 +3,7 @@
  * Finding the runner, see daemon.h. */
 #include "cli/daemon.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <ifaddrs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +16,7 @@
 #include "base/paths.h"
 #include "base/str.h"
 #include "cli/context_store.h"
+#include "http/address.h"
 
 void daemon_release(struct daemon *d)
 {
@@ -37,31 +36,13 @@ char *daemon_place(const struct daemon *d)
     return d->unix_path ? xasprintf("unix://%s", d->unix_path) : xstrdup(d->base_url);
 }
 
-/* The address under which containers of the default bridge reach this machine. */
-static void bridge_address(char out[64])
-{
-    snprintf(out, 64, "host.docker.internal");
-    struct ifaddrs *all = NULL;
-    if (getifaddrs(&all) != 0)
-        return;
-    for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
-        if (strcmp(i->ifa_name, "docker0") != 0 || !i->ifa_addr ||
-            i->ifa_addr->sa_family != AF_INET)
-            continue;
-        struct sockaddr_in addr;
-        memcpy(&addr, i->ifa_addr, sizeof(addr));
-        inet_ntop(AF_INET, &addr.sin_addr, out, 64);
-    }
-    freeifaddrs(all);
-}
-
 char *daemon_container_url(const struct daemon *d)
 {
     if (d->kind == DAEMON_MANUAL && !d->unix_path)
         return xstrdup(d->base_url);
-    char bridge[64];
-    bridge_address(bridge);
-    return xasprintf("http://%s:%d", bridge, DAEMON_PORT);
+    char bridge[ADDRESS_TEXT_MAX];
+    bool found = address_of_interface("docker0", bridge);
+    return xasprintf("http://%s:%d", found ? bridge : "host.docker.internal", DAEMON_PORT);
 }
 
 int daemon_parse_address(const char *address, bool tls, struct daemon *ret, struct error *err)
@@ -169,6 +150,7 @@ static int find(struct daemon *d, struct error *err)
         }
         context_entry_release(&entry);
     }
+    tls.on = tls.on || (address && str_starts_with(str_from(address), STR("https://")));
     int r = tls_from_env(&tls, err);
     d->insecure = tls.skip_verify;
     d->ca_file = tls.ca_file;

@@ -4,6 +4,7 @@
 #include "http/address.h"
 
 #include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <string.h>
@@ -116,6 +117,34 @@ bool address_kind_of_text(const char *text, enum address_kind *ret)
     else
         return false;
     return true;
+}
+
+bool address_is_loopback_only(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    if (inet_pton(AF_INET6, host, &v6) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&v6);
+    return str_eq_nocase(str_from(host), STR("localhost"));
+}
+
+bool address_of_interface(const char *name, char ret[ADDRESS_TEXT_MAX])
+{
+    struct ifaddrs *all = NULL;
+    bool found = false;
+    if (getifaddrs(&all) != 0)
+        return false;
+    for (const struct ifaddrs *i = all; i && !found; i = i->ifa_next) {
+        if (strcmp(i->ifa_name, name) != 0 || !i->ifa_addr || i->ifa_addr->sa_family != AF_INET)
+            continue;
+        struct sockaddr_in in;
+        memcpy(&in, i->ifa_addr, sizeof(in));
+        found = inet_ntop(AF_INET, &in.sin_addr, ret, ADDRESS_TEXT_MAX) != NULL;
+    }
+    freeifaddrs(all);
+    return found;
 }
 
 const char *address_kind_name(enum address_kind k)

@@ -22,6 +22,13 @@ enum address_kind address_kind(const struct sockaddr *a);
 /* From numeric text as inet_pton() reads it, "[::1]" or with a %scope included; false if it is none. */
 bool address_kind_of_text(const char *text, enum address_kind *ret);
 
+/* Does only this machine reach a server on that address? Names count by their text: "localhost". */
+bool address_is_loopback_only(const char *host);
+
+/* The IPv4 address of a network interface of this machine; false if there is none. */
+enum { ADDRESS_TEXT_MAX = 46 };
+bool address_of_interface(const char *name, char ret[ADDRESS_TEXT_MAX]);
+
 const char *address_kind_name(enum address_kind k); /* "a loopback address" */
 
 #endif

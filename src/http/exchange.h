@@ -63,6 +63,8 @@ struct http_request {
     bool is_head;
     const char *bad; /* why the request cannot be handled; static text, NULL = fine */
 
+    const void *attached; /* handler's thread */
+
     /* Of the I/O thread alone. */
     struct connection *connection;
     struct MHD_Connection *mhd;

@@ -246,3 +246,13 @@ void http_request_each_header(const struct http_request *r, http_header_fn fn, v
     for (size_t i = 0; i < r->headers.n; i++)
         fn(r->headers.items[i].name, r->headers.items[i].value, ctx);
 }
+
+void http_request_attach(struct http_request *r, const void *what)
+{
+    r->attached = what;
+}
+
+const void *http_request_attached(const struct http_request *r)
+{
+    return r->attached;
+}

@@ -59,8 +59,9 @@ enum {
     DROP_TIMEOUT_MS = 30 * 1000,
     /* Deadlines that lie closer together than this are looked at together. */
     WATCH_GRAIN_MS = 200,
-    /* Per connection: the request line and headers must fit, and a piece of the answer. */
-    CONNECTION_MEMORY = 96 * 1024,
+    /* Per connection: the request line and headers must fit, and a piece of the answer. An idle
+     * connection holds it, too. */
+    CONNECTION_MEMORY = 32 * 1024,
     HANDLER_STACK = 4 * 1024 * 1024,
 };
 
@@ -545,6 +546,10 @@ int http_server_start(const struct http_server_options *o, struct http_server **
         r = listener_open(&o->listen, &s->listener, err);
     if (r < 0)
         goto fail;
+    if (o->tls_cert && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES) {
+        r = error_set(err, ERR_UNSUPPORTED, "the installed libmicrohttpd has no TLS");
+        goto fail;
+    }
     s->is_local = o->listen.nowhere || s->listener.is_unix;
     if (!start_watchdog(s)) {
         r = error_errno(err, errno, "cannot start the HTTP server");

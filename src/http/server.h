@@ -131,6 +131,10 @@ bool http_request_canceled(const struct http_request *r);
  * does not run any more. */
 void http_request_on_cancel(struct http_request *r, void (*fn)(void *ctx), void *ctx);
 
+/* Something of the handler's own that goes with the request; not looked at here. */
+void http_request_attach(struct http_request *r, const void *what);
+const void *http_request_attached(const struct http_request *r); /* NULL at first */
+
 /* ---- the answer ---- */
 
 /* Adds a header to the answer; before respond or stream_begin. */

@@ -6,8 +6,6 @@
 
 #include <pthread.h>
 
-#include "door/door.h"
-#include "http/server.h"
 #include "models/models.h"
 #include "runner/scheduler.h"
 #include "runner/settings.h"
@@ -19,10 +17,7 @@ struct daemon {
     bool has_cleaner;
     struct scheduler *scheduler;
     struct response_store *responses; /* of the Responses API, for its next requests */
-    struct http_server *unix_server;  /* NULL = not listening there */
-    struct http_server *tcp_server;
-    struct http_server *door_server; /* answers what comes through the door */
-    struct door *docker_door;        /* in front of the Docker engine */
+    struct doors *doors; /* what it listens on */
     char *engine_dir;                /* private, for the engines' sockets */
 };
 

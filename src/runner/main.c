@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/opt.h"
+#include "runner/cmd_token.h"
 #include "runner/daemon.h"
 
 static const struct program program;
@@ -111,6 +112,12 @@ static const struct command commands[] = {
         .opts = serve_opts,
         .run = run_serve,
     },
+    {.name = "token",
+     .summary = "Make, list and remove access tokens",
+     .details = "Where others than this machine can connect, the daemon asks for a token. A token may "
+                "do everything, or only what its options say. The file of tokens holds no token, "
+                "only their SHA-256 sums, and a change counts at once.",
+     .sub = token_commands},
     {.name = "version", .summary = "Print the version", .run = run_version},
     COMMAND_END,
 };

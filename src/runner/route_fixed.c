@@ -2,6 +2,7 @@
  *
  * Routes that say who answers here. */
 #include "base/json.h"
+#include "runner/doors.h"
 #include "runner/routes.h"
 
 void route_root(struct daemon *d, struct http_request *r, const struct route_args *args)
@@ -19,6 +20,13 @@ void route_version(struct daemon *d, struct http_request *r, const struct route_
     (void)args;
     CLEANUP_JSON struct json *v = js_object();
     js_set_cstr(v, "version", "v" MR_VERSION);
+    http_respond_json(r, 200, v);
+}
+
+void route_doors(struct daemon *d, struct http_request *r, const struct route_args *args)
+{
+    (void)args;
+    CLEANUP_JSON struct json *v = doors_describe(d->doors);
     http_respond_json(r, 200, v);
 }
 

@@ -14,11 +14,15 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "runner/access.h"
 #include "runner/guard.h"
 
 #define DESKTOP_PREFIX "/exp/vDD4.40"
 
-enum { ROUTE_OPEN = 1 }; /* no check of the Origin header */
+enum {
+    ROUTE_OPEN = 1, /* no check of the Origin header */
+    ROUTE_USE = 2,  /* use of models: open to those who may do nothing else */
+};
 
 static const struct route {
     const char *method; /* NULL = any */
@@ -29,8 +33,8 @@ static const struct route {
 } routes[] = {
 /* clang-format off */
 #define INFER(path, mode)                            \
-    {"POST", "/engines" path, route_infer, mode, 0}, \
-    {"POST", "/engines/{backend}" path, route_infer, mode, 0}
+    {"POST", "/engines" path, route_infer, mode, ROUTE_USE}, \
+    {"POST", "/engines/{backend}" path, route_infer, mode, ROUTE_USE}
     /* clang-format on */
     INFER("/v1/chat/completions", MODE_COMPLETION),
     INFER("/v1/completions", MODE_COMPLETION),
@@ -46,49 +50,50 @@ static const struct route {
     INFER("/v1/images/generations", MODE_IMAGE),
 #undef INFER
 #define BOTH(method, path, fn)                      \
-    {method, "/engines" path, fn, 0, 0},            \
+    {method, "/engines" path, fn, 0, ROUTE_USE},            \
     {                                               \
-        method, "/engines/{backend}" path, fn, 0, 0 \
+        method, "/engines/{backend}" path, fn, 0, ROUTE_USE \
     }
     BOTH("POST", "/v1/messages", route_messages),
     BOTH("POST", "/v1/messages/count_tokens", route_count_tokens),
-    {"POST", "/anthropic/v1/messages", route_messages, 0, 0},
-    {"POST", "/anthropic/v1/messages/count_tokens", route_count_tokens, 0, 0},
-    {"GET", "/anthropic/v1/models", route_openai_list, 0, 0},
+    {"POST", "/anthropic/v1/messages", route_messages, 0, ROUTE_USE},
+    {"POST", "/anthropic/v1/messages/count_tokens", route_count_tokens, 0, ROUTE_USE},
+    {"GET", "/anthropic/v1/models", route_openai_list, 0, ROUTE_USE},
     BOTH("POST", "/v1/responses", route_responses_create),
     BOTH("GET", "/v1/responses/{name}/input_items", route_responses_items),
     BOTH("GET", "/v1/responses/{name}", route_responses_get),
     BOTH("DELETE", "/v1/responses/{name}", route_responses_delete),
-    {"POST", "/engines/responses", route_responses_create, 0, 0},
-    {"GET", "/engines/responses/{name}/input_items", route_responses_items, 0, 0},
-    {"GET", "/engines/responses/{name}", route_responses_get, 0, 0},
-    {"DELETE", "/engines/responses/{name}", route_responses_delete, 0, 0},
+    {"POST", "/engines/responses", route_responses_create, 0, ROUTE_USE},
+    {"GET", "/engines/responses/{name}/input_items", route_responses_items, 0, ROUTE_USE},
+    {"GET", "/engines/responses/{name}", route_responses_get, 0, ROUTE_USE},
+    {"DELETE", "/engines/responses/{name}", route_responses_delete, 0, ROUTE_USE},
 #undef BOTH
-    {"POST", "/api/chat", route_ollama_chat, 0, 0},
-    {"POST", "/api/generate", route_ollama_generate, 0, 0},
-    {"POST", "/api/embed", route_ollama_embed, 0, 0},
-    {"POST", "/api/embeddings", route_ollama_embeddings, 0, 0},
-    {"GET", "/api/version", route_ollama_version, 0, 0},
-    {"GET", "/api/tags", route_ollama_tags, 0, 0},
-    {"GET", "/api/ps", route_ollama_ps, 0, 0},
-    {"POST", "/api/show", route_ollama_show, 0, 0},
+    {"POST", "/api/chat", route_ollama_chat, 0, ROUTE_USE},
+    {"POST", "/api/generate", route_ollama_generate, 0, ROUTE_USE},
+    {"POST", "/api/embed", route_ollama_embed, 0, ROUTE_USE},
+    {"POST", "/api/embeddings", route_ollama_embeddings, 0, ROUTE_USE},
+    {"GET", "/api/version", route_ollama_version, 0, ROUTE_USE},
+    {"GET", "/api/tags", route_ollama_tags, 0, ROUTE_USE},
+    {"GET", "/api/ps", route_ollama_ps, 0, ROUTE_USE},
+    {"POST", "/api/show", route_ollama_show, 0, ROUTE_USE},
     {"POST", "/api/pull", route_ollama_pull, 0, 0},
     {"POST", "/api/push", route_ollama_push, 0, 0},
     {"POST", "/api/copy", route_ollama_copy, 0, 0},
     {"POST", "/api/create", route_ollama_create, 0, 0},
     {"DELETE", "/api/delete", route_ollama_delete, 0, 0},
-    {"GET", "/engines/v1/models", route_openai_list, 0, 0},
-    {"GET", "/engines/{backend}/v1/models", route_openai_list, 0, 0},
-    {"GET", "/engines/v1/models/{name}", route_openai_get, 0, 0},
-    {"GET", "/engines/{backend}/v1/models/{name}", route_openai_get, 0, 0},
-    {"GET", "/engines/status", route_status, 0, 0},
-    {"GET", "/engines/ps", route_ps, 0, 0},
+    {"GET", "/engines/v1/models", route_openai_list, 0, ROUTE_USE},
+    {"GET", "/engines/{backend}/v1/models", route_openai_list, 0, ROUTE_USE},
+    {"GET", "/engines/v1/models/{name}", route_openai_get, 0, ROUTE_USE},
+    {"GET", "/engines/{backend}/v1/models/{name}", route_openai_get, 0, ROUTE_USE},
+    {"GET", "/engines/doors", route_doors, 0, 0},
+    {"GET", "/engines/status", route_status, 0, ROUTE_USE},
+    {"GET", "/engines/ps", route_ps, 0, ROUTE_USE},
     {"GET", "/engines/df", route_df, 0, 0},
     {"POST", "/engines/unload", route_unload, 0, 0},
     {"GET", "/engines/_configure", route_settings, 0, 0},
     {"POST", "/engines/_configure", route_configure, 0, 0},
     {"POST", "/engines/{backend}/_configure", route_configure, 0, 0},
-    {"GET", "/models", route_models_list, 0, 0},
+    {"GET", "/models", route_models_list, 0, ROUTE_USE},
     {"POST", "/models/create", route_models_create, 0, 0},
     {"POST", "/models/load", route_models_load, 0, 0},
     {"POST", "/models/package", route_models_package, 0, 0},
@@ -103,8 +108,8 @@ static const struct route {
     {"POST", "/models/{name}", route_models_action, 0, 0},
     {"GET", "/models/{name}", route_models_get, 0, 0},
     {"DELETE", "/models/{name}", route_models_delete, 0, 0},
-    {NULL, "/", route_root, 0, ROUTE_OPEN},
-    {"GET", "/version", route_version, 0, ROUTE_OPEN},
+    {NULL, "/", route_root, 0, ROUTE_OPEN | ROUTE_USE},
+    {"GET", "/version", route_version, 0, ROUTE_OPEN | ROUTE_USE},
     {"GET", "/logs", route_logs, 0, ROUTE_OPEN},
 };
 
@@ -233,7 +238,8 @@ static char *terminated(struct str s)
 
 void routes_handle(struct http_request *r, void *ctx)
 {
-    struct daemon *d = ctx;
+    const struct entrance *entrance = ctx;
+    struct daemon *d = entrance->daemon;
     CLEANUP_FREE char *path = canonical_path(http_request_path(r));
     struct found found;
     log_debug("%s %s", http_request_method(r), path);
@@ -246,10 +252,18 @@ void routes_handle(struct http_request *r, void *ctx)
         return;
     if (guarded && !(route && route->flags & ROUTE_OPEN) && !guard_origin(d->settings, r))
         return;
+    CLEANUP(grant_release) struct grant grant = {0};
+    if (!access_check(entrance, r, &grant))
+        return;
     if (!route) {
         respond_no_route(r, path, is_below(path, "/models") || is_below(path, "/engines"));
         return;
     }
+    if (grant.inference_only && !(route->flags & ROUTE_USE)) {
+        http_respond_text(r, 403, "the rights here are for using models, not for managing them");
+        return;
+    }
+    http_request_attach(r, &grant);
     CLEANUP_FREE char *backend = terminated(found.backend);
     CLEANUP_FREE char *name = terminated(found.name);
     const struct route_args args = {.backend = backend, .name = name, .mode = route->mode};

@@ -17,7 +17,7 @@ struct route_args {
 
 typedef void (*route_fn)(struct daemon *d, struct http_request *r, const struct route_args *args);
 
-/* The server's handler; ctx is a struct daemon. */
+/* The servers' handler; ctx is a struct entrance. */
 void routes_handle(struct http_request *r, void *ctx);
 
 /* On a socket shared with the Docker engine: is this request target, as sent, one of our routes?
@@ -27,6 +27,7 @@ bool routes_own(struct str target);
 /* route_fixed.c */
 void route_root(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_version(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_doors(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_logs(struct daemon *d, struct http_request *r, const struct route_args *args);
 
 /* route_models.c */

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "oci/reference.h"
 #include "runner/scheduler_internal.h"
+#include "runner/tokens.h"
 
 struct lease {
     struct scheduler *s;
@@ -373,6 +374,11 @@ int scheduler_acquire(struct scheduler *s, const char *model, enum engine_mode m
     int result = find_target(s, model, mode, &t, err);
     if (result < 0)
         return result;
+    const struct grant *grant = client ? http_request_attached(client) : NULL;
+    if (grant && !grant_covers_model(grant, t.name)) {
+        target_release(&t);
+        return error_set(err, ERR_DENIED, "the access token does not cover the model '%s'", model);
+    }
     if (client)
         http_request_on_cancel(client, wake_all, s);
     pthread_mutex_lock(&s->lock);

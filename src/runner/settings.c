@@ -18,6 +18,7 @@
 
 enum {
     DEFAULT_PORT = 12434,
+    DEFAULT_TLS_PORT = 12444,
     MAX_MODELS = 64,
     MAX_PULLS = 64,
     DEFAULT_PULLS = 2,
@@ -45,6 +46,27 @@ const struct opt serve_opts[] = {
      .env = "MODEL_RUNNER_LISTEN"},
     {"port", 'p', OPT_INT, AT(port), "N", "listen on TCP too, on this port",
      .env = "MODEL_RUNNER_PORT", .min = 0, .max = 65535},
+    {"tls", 0, OPT_FLAG, AT(tls),
+     .help = "listen with TLS too, on port 12444; without --tls-cert with a certificate that signs "
+             "itself",
+     .env = "MODEL_RUNNER_TLS_ENABLED"},
+    {"tls-port", 0, OPT_INT, AT(tls_port), "N", "listen with TLS too, on this port",
+     .env = "MODEL_RUNNER_TLS_PORT", .min = 0, .max = 65535},
+    {"tls-cert", 0, OPT_STRING, AT(tls_cert), "FILE", "the certificate (PEM) for TLS",
+     .env = "MODEL_RUNNER_TLS_CERT"},
+    {"tls-key", 0, OPT_STRING, AT(tls_key), "FILE", "its private key (PEM)",
+     .env = "MODEL_RUNNER_TLS_KEY"},
+    {"containers", 0, OPT_STRING, AT(containers), "ADDRESS",
+     "listen for containers too, on port 80 of Docker's bridge or of this address",
+     .env = "MODEL_RUNNER_CONTAINERS", .bare = ""},
+    {"tokens", 0, OPT_STRING, AT(tokens), "FILE",
+     "the access tokens (default: tokens.json in ~/.docker/model-runner)", .env = TOKENS_ENV},
+    {"require-token", 0, OPT_FLAG, AT(require_token),
+     .help = "ask for a token on loopback addresses, too", .env = "MODEL_RUNNER_REQUIRE_TOKEN"},
+    {"no-token", 0, OPT_FLAG, AT(no_token),
+     .help = "ask for no token, even where others than this machine can connect; such requests may "
+             "use models on the bridge and do everything elsewhere",
+     .env = "MODEL_RUNNER_NO_TOKEN"},
     {"models-path", 0, OPT_STRING, AT(models_path), "DIR",
      "the model store (default ~/.docker/models)", .env = "MODELS_PATH"},
     {"engine", 0, OPT_STRING, AT(engine), "FILE",
@@ -135,6 +157,60 @@ static int duration_setting(int64_t option, const char *name, int64_t fallback, 
     return 0;
 }
 
+/* As Go reads booleans; anything else is false. */
+static bool flag_setting(bool option, const char *name)
+{
+    static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True"};
+    char space[16];
+    const char *value = variable(name, space, sizeof(space));
+    for (size_t i = 0; value && i < ARRAY_LEN(yes); i++)
+        option = option || strcmp(value, yes[i]) == 0;
+    return option;
+}
+
+int settings_token_file(const char *option, char **ret, struct error *err)
+{
+    CLEANUP_FREE char *config = NULL;
+    const char *given = text_setting(option, TOKENS_ENV);
+    if (given) {
+        *ret = path_absolute(given);
+        return 0;
+    }
+    int r = path_docker_config(&config, err);
+    if (r == 0) {
+        CLEANUP_FREE char *dir = path_join(config, "model-runner");
+        *ret = path_join(dir, "tokens.json");
+    }
+    return r;
+}
+
+/* TLS, the containers' address, and who needs a token. */
+static int door_settings(const struct serve_options *o, struct settings *s, struct error *err)
+{
+    int64_t port = 0;
+    int r = number_setting(o->tls_port, "MODEL_RUNNER_TLS_PORT", 1, 65535, 0, &port, err);
+    if (r == 0)
+        r = settings_token_file(o->tokens, &s->token_file, err);
+    if (r < 0)
+        return r;
+    s->tls = flag_setting(o->tls, "MODEL_RUNNER_TLS_ENABLED") || o->tls_port > 0;
+    s->tls_port = (uint16_t)(port > 0 ? port : DEFAULT_TLS_PORT);
+    s->tls_cert = text_setting(o->tls_cert, "MODEL_RUNNER_TLS_CERT");
+    s->tls_key = text_setting(o->tls_key, "MODEL_RUNNER_TLS_KEY");
+    if (!s->tls_cert != !s->tls_key)
+        return error_set(err, ERR_INVALID, "TLS needs both a certificate and its key");
+    s->containers_host = o->containers ? o->containers : getenv("MODEL_RUNNER_CONTAINERS");
+    s->containers = o->containers || (s->containers_host && *s->containers_host);
+    if (s->containers_host &&
+        (!*s->containers_host || strcmp(s->containers_host, "bridge") == 0))
+        s->containers_host = NULL;
+    s->require_token = flag_setting(o->require_token, "MODEL_RUNNER_REQUIRE_TOKEN");
+    s->no_token = flag_setting(o->no_token, "MODEL_RUNNER_NO_TOKEN");
+    if (s->require_token && s->no_token)
+        return error_set(err, ERR_INVALID, "--require-token and --no-token exclude each other");
+    return 0;
+}
+
 /* A Unix socket unless it is switched off, and TCP when any setting of it is given. */
 static int listen_settings(const struct serve_options *o, struct settings *s, struct error *err)
 {
@@ -148,7 +224,7 @@ static int listen_settings(const struct serve_options *o, struct settings *s, st
     s->port = (uint16_t)(port > 0 ? port : DEFAULT_PORT);
     s->socket = "";
     if (o->no_socket) {
-        if (!s->tcp)
+        if (!s->tcp && !o->tls && !o->docker_socket && !o->containers)
             return error_set(err, ERR_INVALID, "--no-socket needs --tcp, --host or --port");
         return 0;
     }
@@ -257,6 +333,8 @@ int settings_load(const struct serve_options *o, struct settings *ret, struct er
     if (r == 0)
         r = docker_settings(o, &s, err);
     if (r == 0)
+        r = door_settings(o, &s, err);
+    if (r == 0)
         r = group_settings(o, &s, err);
     if (r < 0) {
         settings_release(&s);
@@ -274,5 +352,6 @@ void settings_release(struct settings *s)
 {
     free(s->default_socket);
     free(s->default_docker_socket);
+    free(s->token_file);
     *s = (struct settings){0};
 }

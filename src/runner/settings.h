@@ -24,6 +24,14 @@ struct settings {
     bool tcp;
     const char *host;
     uint16_t port;
+    bool tls; /* on `host`, too */
+    uint16_t tls_port;
+    const char *tls_cert, *tls_key; /* files; NULL = made by ourselves */
+    bool containers;                /* listen where the containers of this machine find us */
+    const char *containers_host;    /* NULL = the address of Docker's bridge */
+    char *token_file;               /* owned */
+    bool require_token;             /* on loopback, too */
+    bool no_token;                  /* nowhere */
     const char *models_path;   /* NULL = the store's own rule */
     const char *engine_path;   /* NULL = look for it */
     const char *origins;       /* comma list of web origins let in besides this machine's */
@@ -47,6 +55,14 @@ struct serve_options {
     bool tcp;
     const char *host;
     int64_t port;
+    bool tls;
+    int64_t tls_port;
+    const char *tls_cert;
+    const char *tls_key;
+    const char *containers; /* "" = on Docker's bridge */
+    const char *tokens;
+    bool require_token;
+    bool no_token;
     const char *models_path;
     const char *engine;
     const char *origins;
@@ -64,6 +80,11 @@ struct serve_options {
         .idle_timeout_ns = INT64_MIN, .load_timeout_ns = INT64_MIN, .wait_timeout_ns = INT64_MIN})
 
 extern const struct opt serve_opts[];
+
+#define TOKENS_ENV "MODEL_RUNNER_TOKENS"
+
+/* The token file: `option`, the environment, or its default place; the caller frees. */
+int settings_token_file(const char *option, char **ret, struct error *err);
 
 int settings_load(const struct serve_options *o, struct settings *ret, struct error *err);
 void settings_release(struct settings *s);
