@@ -139,6 +139,102 @@ static void check_scale_position(const char *level)
     bench_close(&t);
 }
 
+/* Rows of three streams. */
+static void check_streams(const char *level)
+{
+    enum { S = 3, W = 20, ALL = S * W };
+    struct bench t;
+    bench_open(&t, level);
+    CLEANUP_FREE float *a = random_floats(N * ALL, &t.seed);
+    CLEANUP_FREE float *b = random_floats(N * W, &t.seed);
+    CLEANUP_FREE float *mix = random_floats(N * S * S, &t.seed);
+    CLEANUP_FREE float *coefs = random_floats(N * S, &t.seed);
+    const uint32_t widths[] = {ALL, W, S * S, S, ALL};
+    struct op ops[] = {
+        embed_op(add_floats(&t, N, ALL, a), 0),
+        embed_op(add_floats(&t, N, W, b), 1),
+        embed_op(add_floats(&t, N, S * S, mix), 2),
+        embed_op(add_floats(&t, N, S, coefs), 3),
+        {.kind = OP_MIX_STREAMS, .dst = 4, .a = 0, .b = 2, .streams = {.n = S}},
+    };
+    float out[N * ALL];
+    run_ops(&t, ops, ARRAY_LEN(ops), widths, ARRAY_LEN(widths), 4, NULL, N, 0, out);
+    for (size_t i = 0; i < N * ALL; i++) {
+        size_t row = i / ALL, stream = i % ALL / W;
+        double want = (double)a[i];
+        for (size_t k = 0; k < S; k++)
+            want +=
+                (double)mix[row * S * S + stream * S + k] * (double)a[row * ALL + k * W + i % W];
+        assert_close("mix_streams", level, i, (double)out[i], want, 2e-6);
+    }
+    for (int with = 0; with < 2; with++) {
+        ops[4] =
+            (struct op){.kind = OP_ADD_STREAMS,
+                        .dst = 4,
+                        .a = 0,
+                        .b = 1,
+                        .streams = {.n = S, .first = with ? 0 : 1, .has_coefs = with, .coefs = 3}};
+        run_ops(&t, ops, ARRAY_LEN(ops), widths, ARRAY_LEN(widths), 4, NULL, N, 0, out);
+        for (size_t i = 0; i < N * ALL; i++) {
+            size_t row = i / ALL, stream = i % ALL / W;
+            double by = with ? 1 + (double)coefs[row * S + stream] : stream > 0 ? 1 : 0;
+            assert_close("add_streams", level, i, (double)out[i],
+                         (double)a[i] + by * (double)b[row * W + i % W], 1e-6);
+        }
+    }
+    ops[4] = (struct op){.kind = OP_MATCH_LENGTH, .dst = 4, .a = 0, .b = 1};
+    run_ops(&t, ops, ARRAY_LEN(ops), widths, ARRAY_LEN(widths), 4, NULL, N, 0, out);
+    for (size_t i = 0; i < N * ALL; i++) {
+        double own = 0, other = 0;
+        for (size_t k = 0; k < W; k++) {
+            own += pow((double)a[i / W * W + k], 2);
+            other += pow((double)b[i / ALL * W + k], 2);
+        }
+        assert_close("match_length", level, i, (double)out[i], (double)a[i] * sqrt(other / own),
+                     1e-6);
+    }
+    bench_close(&t);
+}
+
+/* Of rows: what is small becomes 0; a product; xIELU. */
+static void check_row_functions(const char *level)
+{
+    enum { W = 53 };
+    struct bench t;
+    bench_open(&t, level);
+    CLEANUP_FREE float *a = random_floats(N * W, &t.seed);
+    CLEANUP_FREE float *w = random_floats(W, &t.seed);
+    const struct xielu_params x = {.p = 0.7f, .n = 1.1f, .beta = 0.4f, .eps = -0.1f};
+    struct op ops[] = {
+        embed_op(add_floats(&t, N, W, a), 0),
+        {.kind = OP_SPARSE, .scale = 0.5f},
+    };
+    float out[N * W];
+    run_ops(&t, ops, 2, (uint32_t[]){W}, 1, 0, NULL, N, 0, out);
+    for (size_t i = 0; i < N * W; i++) {
+        double mean = 0, square = 0;
+        for (size_t k = 0; k < W; k++)
+            mean += (double)a[i / W * W + k] / W;
+        for (size_t k = 0; k < W; k++)
+            square += pow((double)a[i / W * W + k] - mean, 2) / (W - 1);
+        double want = fmax(0, (double)a[i] - mean - 0.5 * sqrt(square));
+        assert_close("sparse", level, i, (double)out[i], want, 1e-6);
+    }
+    ops[1] = (struct op){.kind = OP_MUL_ROW, .w = add_floats(&t, 1, W, w)};
+    run_ops(&t, ops, 2, (uint32_t[]){W}, 1, 0, NULL, N, 0, out);
+    for (size_t i = 0; i < N * W; i++)
+        assert_close("mul_row", level, i, (double)out[i], (double)a[i] * (double)w[i % W], 1e-6);
+    ops[1] = (struct op){.kind = OP_XIELU, .xielu = x};
+    run_ops(&t, ops, 2, (uint32_t[]){W}, 1, 0, NULL, N, 0, out);
+    for (size_t i = 0; i < N * W; i++) {
+        double v = (double)a[i], linear = (double)x.beta * v;
+        double want = v > 0 ? (double)x.p * v * v + linear
+                            : (double)x.n * (exp(fmin(v, (double)x.eps)) - 1 - v) + linear;
+        assert_close("xielu", level, i, (double)out[i], want, 1e-6);
+    }
+    bench_close(&t);
+}
+
 static void check_norms(const char *level, uint32_t width, uint32_t head)
 {
     struct bench t;
@@ -392,7 +488,7 @@ static void check_attention(const char *level, const struct attention_case *c)
     bench_close(&t);
 }
 
-static void test_ops__embed_and_scale(void **state)
+static void test_ops__of_rows(void **state)
 {
     (void)state;
     const char *level;
@@ -400,6 +496,8 @@ static void test_ops__embed_and_scale(void **state)
         check_embed(level);
         check_add_tables(level);
         check_scale_position(level);
+        check_streams(level);
+        check_row_functions(level);
     }
 }
 
@@ -484,7 +582,7 @@ static void test_ops__attention(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ops__embed_and_scale), cmocka_unit_test(test_ops__norms),
+        cmocka_unit_test(test_ops__of_rows), cmocka_unit_test(test_ops__norms),
         cmocka_unit_test(test_ops__matmul),          cmocka_unit_test(test_ops__elements),
         cmocka_unit_test(test_ops__rope),            cmocka_unit_test(test_ops__attention),
     };
