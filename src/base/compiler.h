@@ -26,6 +26,7 @@
 #define ATTR_PACKED __attribute__((packed))
 #define ATTR_INLINE inline __attribute__((always_inline))
 #define ATTR_FALLTHROUGH __attribute__((fallthrough))
+#define UINT128 unsigned __int128
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 

@@ -6,7 +6,7 @@
 #include "engine/model/encoder.h"
 #include "engine/model/recurrent.h"
 
-#define T(name) (UINT64_C(1) << LT_##name)
+#define T(name) LAYER_TENSOR(LT_##name)
 
 #define TENSORS_ATTENTION (T(ATTN_NORM) | T(ATTN_Q) | T(ATTN_K) | T(ATTN_V) | T(ATTN_OUT))
 #define TENSORS_FFN (T(FFN_NORM) | T(FFN_GATE) | T(FFN_UP) | T(FFN_DOWN))

@@ -74,8 +74,8 @@ struct arch {
     double attn_softcap_default; /* when the file has no key; 0 = none */
     double final_softcap_default;
     uint32_t embd_scale_layers; /* models of so many layers scale q·k by sqrt(n_embd / n_heads) */
-    uint64_t required;          /* bits 1 << enum layer_tensor */
-    uint64_t optional;
+    UINT128 required;           /* LAYER_TENSOR() bits */
+    UINT128 optional;
     const struct encoder_arch *encoder;     /* encoder.h; NULL = a decoder */
     const struct recurrent_arch *recurrent; /* recurrent.h; NULL = all layers are attention */
     unsigned head;                          /* enum head_flags */

@@ -5,7 +5,7 @@
  * the same function (GELU by tanh). */
 #include "engine/model/arch.h"
 
-#define T(name) (UINT64_C(1) << LT_##name)
+#define T(name) LAYER_TENSOR(LT_##name)
 
 #define TENSORS_QKV (T(ATTN_Q) | T(ATTN_K) | T(ATTN_V) | T(ATTN_OUT))
 #define TENSORS_ATTENTION (T(ATTN_NORM) | TENSORS_QKV)

@@ -4,7 +4,7 @@
 #include "engine/model/arch.h"
 #include "engine/model/recurrent.h"
 
-#define T(name) (UINT64_C(1) << LT_##name)
+#define T(name) LAYER_TENSOR(LT_##name)
 
 #define TENSORS_QKV (T(ATTN_Q) | T(ATTN_K) | T(ATTN_V) | T(ATTN_OUT))
 #define TENSORS_FFN (T(FFN_GATE) | T(FFN_UP) | T(FFN_DOWN))

@@ -628,7 +628,7 @@ static int read_parallel(const struct gguf *g, const struct arch *a, struct desc
     if (a->parallel == PARALLEL_KEY)
         r = gguf_want_bool(g, key, &d->parallel, err);
     if (a->parallel == PARALLEL_NO_FFN_NORM) {
-        const uint64_t norm = UINT64_C(1) << LT_FFN_NORM | UINT64_C(1) << LT_FFN_NORM_BIAS;
+        const UINT128 norm = LAYER_TENSOR(LT_FFN_NORM) | LAYER_TENSOR(LT_FFN_NORM_BIAS);
         d->parallel = !gguf_tensor_find(g, STR("blk.0.ffn_norm.weight"));
         d->tensors_required |= d->parallel ? 0 : norm;
     }

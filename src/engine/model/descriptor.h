@@ -102,8 +102,11 @@ enum layer_tensor {
     LT_ATTN_Q_NORM_ALL, /* of all heads, in place of LT_ATTN_Q_NORM */
     LT_ATTN_K_NORM_ALL,
     LT_FFN_NORM_BIAS,
-    LT_COUNT, /* at most 64: sets of them are bits of a uint64_t */
+    LT_COUNT, /* at most 128 */
 };
+
+/* Sets of them are bits of a UINT128. */
+#define LAYER_TENSOR(t) ((UINT128)1 << (t))
 
 /* What a layer does besides, or in place of, attention; see recurrent.h. */
 enum recurrent_kind {
@@ -191,8 +194,8 @@ struct layer_desc {
     struct xielu_params xielu; /* where the descriptor says so */
     float sparsity;    /* gates below so many deviations over their mean are 0; 0 = all are used */
     uint32_t kv_layer; /* whose keys and values are read: its own number, or that of one before */
-    uint64_t tensors_required; /* beside those of all layers */
-    uint64_t tensors_optional;
+    UINT128 tensors_required; /* beside those of all layers; LAYER_TENSOR() bits */
+    UINT128 tensors_optional;
 };
 
 struct descriptor {
@@ -203,8 +206,8 @@ struct descriptor {
     uint32_t n_ctx_train;
     struct layer_desc *layers; /* [n_layers] */
     uint32_t n_draft_layers;   /* behind the others, for guessing tokens ahead: not used */
-    uint64_t tensors_required; /* bits 1 << enum layer_tensor */
-    uint64_t tensors_optional;
+    UINT128 tensors_required;  /* LAYER_TENSOR() bits */
+    UINT128 tensors_optional;
     struct recurrent_desc recurrent;
     struct altup_desc altup;
     uint32_t n_experts;      /* 0 = one feed-forward part; then n_ff is that of each expert */

@@ -8,7 +8,7 @@
 
 #include "engine/model/keys.h"
 
-#define T(name) (UINT64_C(1) << LT_##name)
+#define T(name) LAYER_TENSOR(LT_##name)
 #define ONE_PART \
     (T(FFN_GATE) | T(FFN_GATE_BIAS) | T(FFN_UP) | T(FFN_UP_BIAS) | T(FFN_DOWN) | T(FFN_DOWN_BIAS))
 #define EXPERTS (T(FFN_ROUTER) | T(FFN_GATE_EXPERTS) | T(FFN_UP_EXPERTS) | T(FFN_DOWN_EXPERTS))

@@ -42,9 +42,9 @@ struct recurrent_arch {
     bool has_ffn;
     bool tiled;              /* delta net: value head h has the key head h % key heads */
     const char *output_norm; /* NULL = output_norm.weight */
-    uint64_t attention, attention_optional; /* bits of enum layer_tensor */
-    uint64_t recurrent, recurrent_optional;
-    uint64_t ffn, ffn_optional; /* where not all layers have such a part */
+    UINT128 attention, attention_optional; /* LAYER_TENSOR() bits */
+    UINT128 recurrent, recurrent_optional;
+    UINT128 ffn, ffn_optional; /* where not all layers have such a part */
 };
 
 const struct arch *recurrent_arch_at(size_t i); /* NULL past the last */
