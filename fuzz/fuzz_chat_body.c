@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (chat_template_create(&src, &template, NULL) < 0)
             abort();
     }
-    struct chat_prompt prompt;
+    CLEANUP(chat_prompt_release) struct chat_prompt prompt = {0};
     if (chat_prompt_parse(body, &prompt, NULL) == 0) {
         CLEANUP_BUF struct buf out = BUF_INIT((size_t)8 << 20);
         (void)!chat_template_render(template, &prompt, &out, NULL);

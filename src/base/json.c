@@ -64,8 +64,8 @@ int js_parse(struct str text, const char *what, struct json **ret, struct error 
         return error_set(err, ERR_INVALID, "%s is nested deeper than %d levels", what,
                          JSON_MAX_DEPTH);
     json_error_t e;
-    json_t *v = json_loadb(text.ptr ? text.ptr : "", text.len,
-                           JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
+    json_t *v =
+        json_loadb(text.ptr ? text.ptr : "", text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
     if (!v)
         return error_set(err, ERR_INVALID, "%s is not valid JSON: %s (line %d, column %d)", what,
                          e.text, e.line, e.column);
@@ -158,6 +158,17 @@ void js_push(struct json *array, struct json *item)
 {
     if (json_array_append_new(in(array), in(item)) != 0)
         alloc_failed();
+}
+
+void js_insert(struct json *array, size_t at, struct json *item)
+{
+    if (json_array_insert_new(in(array), at, in(item)) != 0)
+        alloc_failed();
+}
+
+void js_remove(struct json *array, size_t at)
+{
+    json_array_remove(in(array), at);
 }
 
 void js_set(struct json *object, const char *key, struct json *value)
@@ -342,8 +353,8 @@ bool js_next(const struct json *object, struct json_iter *it)
 {
     if (!js_is(object, JS_OBJECT))
         return false;
-    it->pos = it->started ? json_object_iter_next(in(object), it->pos)
-                          : json_object_iter(in(object));
+    it->pos =
+        it->started ? json_object_iter_next(in(object), it->pos) : json_object_iter(in(object));
     it->started = true;
     if (!it->pos)
         return false;
@@ -425,7 +436,9 @@ static int append_chunk(const char *data, size_t n, void *to)
 void js_write(const struct json *v, enum js_style style, struct buf *to)
 {
     size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(15);
-    flags |= style == JS_INDENT_4 ? JSON_INDENT(4) : style == JS_INDENT_2 ? JSON_INDENT(2) : JSON_COMPACT;
+    flags |= style == JS_INDENT_4   ? JSON_INDENT(4)
+             : style == JS_INDENT_2 ? JSON_INDENT(2)
+                                    : JSON_COMPACT;
     json_dump_callback(in(v), append_chunk, to, flags);
 }
 

@@ -37,23 +37,28 @@ enum json_type { JS_NULL, JS_BOOL, JS_INT, JS_REAL, JS_STRING, JS_ARRAY, JS_OBJE
  * "the request body". */
 int js_parse(struct str text, const char *what, struct json **ret, struct error *err);
 
-void js_free(struct json *v);              /* drops one reference; NULL is fine */
-struct json *js_ref(struct json *v);       /* adds one */
+void js_free(struct json *v);               /* drops one reference; NULL is fine */
+struct json *js_ref(struct json *v);        /* adds one */
 struct json *js_copy(const struct json *v); /* deep copy */
-static inline void cleanup_json(struct json **v) { js_free(*v); }
+static inline void cleanup_json(struct json **v)
+{
+    js_free(*v);
+}
 #define CLEANUP_JSON CLEANUP(cleanup_json)
 
 /* ---- build ---- */
 struct json *js_null(void);
 struct json *js_bool(bool v);
 struct json *js_int(int64_t v);
-struct json *js_real(double v);  /* NaN and infinities become null */
-struct json *js_str(struct str s); /* bytes that are not UTF-8 become U+FFFD */
+struct json *js_real(double v);      /* NaN and infinities become null */
+struct json *js_str(struct str s);   /* bytes that are not UTF-8 become U+FFFD */
 struct json *js_cstr(const char *s); /* NULL → null */
 struct json *js_array(void);
 struct json *js_object(void);
 
-void js_push(struct json *array, struct json *item);                   /* steals item */
+void js_push(struct json *array, struct json *item);              /* steals item */
+void js_insert(struct json *array, size_t at, struct json *item); /* steals item */
+void js_remove(struct json *array, size_t at);
 void js_set(struct json *object, const char *key, struct json *value); /* steals value; replaces */
 void js_set_n(struct json *object, struct str key, struct json *value);
 void js_set_str(struct json *object, const char *key, struct str s);
@@ -64,7 +69,7 @@ void js_set_bool(struct json *object, const char *key, bool v);
 void js_del(struct json *object, const char *key);
 
 /* ---- read; all accept NULL and wrong types ---- */
-enum json_type js_type(const struct json *v); /* NULL counts as JS_NULL */
+enum json_type js_type(const struct json *v);   /* NULL counts as JS_NULL */
 const char *js_type_name(const struct json *v); /* "object", "string", … for messages */
 bool js_is(const struct json *v, enum json_type t);
 bool js_is_number(const struct json *v);
@@ -97,7 +102,8 @@ bool js_next(const struct json *object, struct json_iter *it);
 
 /* ---- read with errors that name the field ----
  * Absent or null leaves *ret alone and returns 0 (set the default before the call); a value of
- * another type or outside [min, max] is ERR_INVALID: "'temperature' must be a number from 0 to 2". */
+ * another type or outside [min, max] is ERR_INVALID: "'temperature' must be a number from 0 to 2".
+ */
 int js_want_int(const struct json *object, const char *key, int64_t min, int64_t max, int64_t *ret,
                 struct error *err);
 int js_want_real(const struct json *object, const char *key, double min, double max, double *ret,
@@ -107,7 +113,7 @@ int js_want_str(const struct json *object, const char *key, struct str *ret, str
 
 /* ---- write ---- */
 enum js_style {
-    JS_COMPACT,      /* {"a":1} */
+    JS_COMPACT, /* {"a":1} */
     JS_INDENT_2,
     JS_INDENT_4,
 };

@@ -407,6 +407,173 @@ class EngineApi(unittest.TestCase):
         self.assertEqual(self.engine.get("/health")[0], 200)
 
 
+TEMPLATE = """{%- if tools %}{{ '<tools>' }}{% for t in tools %}{{ t | tojson }}{% endfor %}{{ '</tools>\\n' }}{% endif -%}
+{%- for m in messages %}{{ m.role + ': ' + (m.content or '') }}
+{%- for c in m.tool_calls or [] %}{{ '<tool_call>' + (c.function | tojson) + '</tool_call>' }}{% endfor %}{{ '\\n' }}
+{%- endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}
+{%- if enable_thinking is not defined or enable_thinking %}{{ '<think>\\n' }}{% endif %}{% endif %}"""
+
+WEATHER = {"type": "function", "function": {
+    "name": "get_weather", "description": "The weather", "parameters": {
+        "type": "object", "additionalProperties": False, "required": ["city", "days"],
+        "properties": {"city": {"type": "string", "maxLength": 6}, "days": {"type": "integer", "minimum": 0, "maximum": 9}}}}}
+CLOCK = {"type": "function", "function": {"name": "now"}}
+
+
+class ToolsAndReasoning(unittest.TestCase):
+    """A model with random weights and a template that knows tools and thinks: what is right in its answers is what
+    the engine makes sure of."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.mkdtemp(prefix="mr-tools-")
+        model, template = (os.path.join(cls.directory, name) for name in ("tiny.gguf", "chat.jinja"))
+        make_model(model, n_layers=2, n_embd=64, n_heads=4, n_ff=96, n_vocab=512, n_ctx=2048)
+        with open(template, "w") as f:
+            f.write(TEMPLATE)
+        cls.engine = EngineProcess(model, "--parallel", "4", "--chat-template-file", template)
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.engine.stop()
+        shutil.rmtree(cls.directory)
+        assert code == 0, code
+
+    def body(self, **fields):
+        return dict({"messages": [{"role": "user", "content": "How is the weather?"}], "tools": [WEATHER, CLOCK],
+                     "temperature": 1.2, "max_tokens": 400, "reasoning_effort": "none"}, **fields)
+
+    def chat(self, **fields):
+        status, answer = self.engine.post("/v1/chat/completions", self.body(**fields))
+        self.assertEqual(status, 200, answer)
+        return answer
+
+    def check_call(self, call, names=("get_weather", "now")):
+        self.assertEqual(call["type"], "function")
+        self.assertRegex(call["id"], "^call_[a-zA-Z0-9]{24}$")
+        self.assertIn(call["function"]["name"], names)
+        arguments = json.loads(call["function"]["arguments"])
+        if call["function"]["name"] == "now":
+            self.assertEqual(arguments, {})
+        else:
+            self.assertEqual(set(arguments), {"city", "days"})
+            self.assertTrue(len(arguments["city"]) <= 6 and 0 <= arguments["days"] <= 9, arguments)
+
+    def test_required(self):
+        finished = 0
+        for seed in range(8):
+            choice = self.chat(seed=seed, tool_choice="required", parallel_tool_calls=seed % 2 == 0)["choices"][0]
+            if choice["finish_reason"] == "length":
+                continue
+            finished += 1
+            self.assertEqual(choice["finish_reason"], "tool_calls")
+            self.assertIsNone(choice["message"]["content"])
+            calls = choice["message"]["tool_calls"]
+            for call in calls:
+                self.check_call(call)
+            self.assertEqual(len({call["id"] for call in calls}), len(calls))
+            if seed % 2:
+                self.assertEqual(len(calls), 1)
+        self.assertGreater(finished, 3)
+
+    def test_one_function(self):
+        for choice in [{"type": "function", "function": {"name": "get_weather"}},
+                       {"type": "allowed_tools", "allowed_tools": {
+                           "mode": "required", "tools": [{"type": "function", "function": {"name": "get_weather"}}]}}]:
+            answer = self.chat(seed=3, tool_choice=choice, parallel_tool_calls=False)["choices"][0]
+            self.assertEqual(answer["finish_reason"], "tool_calls")
+            self.check_call(answer["message"]["tool_calls"][0], ["get_weather"])
+
+    def test_stream(self):
+        body = self.body(seed=1, tool_choice="required", parallel_tool_calls=False,
+                         stream_options={"include_usage": True})
+        chunks = list(self.engine.stream("/v1/chat/completions", body))
+        deltas = [c["choices"][0]["delta"] for c in chunks if c["choices"]]
+        first = next(d for d in deltas if "tool_calls" in d)["tool_calls"][0]
+        self.assertEqual((first["index"], first["function"]["arguments"]), (0, ""))
+        pieces = [d["tool_calls"][0] for d in deltas if "tool_calls" in d][1:]
+        for piece in pieces:
+            self.assertEqual(set(piece), {"index", "function"})
+            self.assertEqual(set(piece["function"]), {"arguments"})
+        first["function"]["arguments"] = "".join(p["function"]["arguments"] for p in pieces)
+        self.check_call({k: first[k] for k in ("id", "type", "function")})
+        if first["function"]["name"] == "get_weather":
+            self.assertGreater(len(pieces), 3)  # as they come, not all at once
+        self.assertFalse([d for d in deltas if d.get("content")])
+        reasons = [c["choices"][0]["finish_reason"] for c in chunks if c["choices"]]
+        self.assertEqual(reasons[-1], "tool_calls")
+        self.assertEqual(chunks[-1]["usage"]["completion_tokens_details"]["reasoning_tokens"], 0)
+
+    def test_auto_and_none(self):
+        for choice in ["auto", "none"]:
+            answer = self.chat(seed=2, tool_choice=choice, max_tokens=20)["choices"][0]
+            self.assertEqual(answer["finish_reason"], "length")
+            self.assertIsInstance(answer["message"]["content"], str)
+            self.assertNotIn("tool_calls", answer["message"])
+
+    def test_template_sees_tools(self):
+        def prompt(**fields):
+            status, answer = self.engine.post("/apply-template", self.body(**fields))
+            self.assertEqual(status, 200, answer)
+            return answer["prompt"]
+
+        self.assertIn("get_weather", prompt())
+        self.assertNotIn("get_weather", prompt(tool_choice="none"))
+        calls = [{"id": "c", "type": "function", "function": {"name": "now", "arguments": "{\"a\": 1}"}}]
+        said = prompt(messages=[{"role": "user", "content": "x"}, {"role": "assistant", "content": None, "tool_calls": calls},
+                                {"role": "tool", "tool_call_id": "c", "content": "12:00"}])
+        self.assertIn('<tool_call>{"name": "now", "arguments": {"a": 1}}</tool_call>', said)
+        self.assertIn("tool: 12:00", said)
+        self.assertTrue(prompt(reasoning_effort="low").endswith("<think>\n"))
+        self.assertTrue(prompt().endswith("assistant: "))
+
+    def test_reasoning(self):
+        contents = []
+        for budget in [0, 1, 7]:
+            fields = {"tools": None, "reasoning_effort": "high", "thinking_budget_tokens": budget,
+                      "chat_template_kwargs": {"enable_thinking": True}, "max_tokens": 40, "seed": 4,
+                      "ignore_eos": True}
+            answer = self.chat(**fields)
+            message = answer["choices"][0]["message"]
+            details = answer["usage"]["completion_tokens_details"]
+            # one more where a character that was not complete came out with the next token
+            self.assertLessEqual(details["reasoning_tokens"], budget + 1 if budget else 0)
+            self.assertEqual(bool(message.get("reasoning_content")), budget > 0)
+            contents.append(message["content"])
+            self.assertNotIn("think>", message["content"])
+            deltas = [c["choices"][0]["delta"] for c in self.engine.stream("/v1/chat/completions", self.body(**fields))
+                      if c["choices"]]
+            for key in ["content", "reasoning_content"]:
+                self.assertEqual("".join(d.get(key) or "" for d in deltas), message.get(key) or "")
+            kept = self.chat(**dict(fields, reasoning_format="none"))["choices"][0]["message"]
+            self.assertIn("</think>", kept["content"])
+            self.assertNotIn("reasoning_content", kept)
+        self.assertTrue(any(contents), "no answer goes on behind its reasoning")
+
+    def test_reasoning_then_schema(self):
+        schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+        answer = self.chat(tools=None, reasoning_effort="high", reasoning_budget=6, seed=5,
+                           response_format={"type": "json_schema", "json_schema": {"schema": schema}})["choices"][0]
+        self.assertEqual(answer["finish_reason"], "stop")
+        self.assertIsInstance(json.loads(answer["message"]["content"])["n"], int)
+        self.assertTrue(answer["message"]["reasoning_content"])
+
+    def test_refused(self):
+        bad = {"type": "function", "function": {"name": "f", "strict": True, "parameters": {
+            "type": "object", "propertyNames": {"pattern": "a"}}}}
+        for fields, part in [({"tool_choice": "some"}, "tool_choice"), ({"tools": [bad]}, "propertyNames"),
+                             ({"tools": [WEATHER, WEATHER]}, "two tools"), ({"tools": [{"type": "web_search"}]}, "tools[0]"),
+                             ({"tools": [], "tool_choice": "required"}, "there are no tools"),
+                             ({"tool_choice": {"type": "function", "function": {"name": "g"}}}, "'g'"),
+                             ({"reasoning_effort": "much"}, "reasoning_effort"),
+                             ({"reasoning_format": "xml"}, "reasoning_format"),
+                             ({"thinking": {"type": "deep"}}, "'thinking'"),
+                             ({"reasoning": 5}, "'reasoning'"), ({"thinking_budget_tokens": -2}, "thinking_budget")]:
+            status, answer = self.engine.post("/v1/chat/completions", self.body(**fields))
+            self.assertEqual(status, 400, (fields, answer))
+            self.assertIn(part, answer["error"]["message"])
+
+
 class SentencePiece(unittest.TestCase):
     """Structured output where tokens have spaces in front and bytes of their own."""
 

@@ -14,7 +14,8 @@ enum { TEXT_MAX = 256 << 20 };
 
 static const char *const reason_names[] = {[FINISH_STOP] = "stop", [FINISH_LENGTH] = "length"};
 
-void answer_init(struct answer *a, bool chat, uint32_t n_prompts, uint32_t n)
+void answer_init(struct answer *a, bool chat, uint32_t n_prompts, uint32_t n,
+                 const struct dialect *d, const struct dialect_options *o)
 {
     *a = (struct answer){.chat = chat, .n_prompts = n_prompts, .n = n};
     a->created = clock_wall_s();
@@ -28,13 +29,14 @@ void answer_init(struct answer *a, bool chat, uint32_t n_prompts, uint32_t n)
         at += snprintf(a->id + at, sizeof(a->id) - (size_t)at, "%02x", random[i]);
     a->choices = xcalloc((size_t)n_prompts * n, sizeof(*a->choices));
     for (uint32_t i = 0; i < n_prompts * n; i++)
-        a->choices[i].text = BUF_INIT(TEXT_MAX);
+        reading_init(&a->choices[i].reading, d, o);
 }
 
 void answer_release(struct answer *a)
 {
     for (uint32_t i = 0; a->choices && i < a->n_prompts * a->n; i++) {
-        buf_release(&a->choices[i].text);
+        reading_release(&a->choices[i].reading);
+        free(a->choices[i].stop);
         js_free(a->choices[i].logprobs);
     }
     free(a->choices);
@@ -139,19 +141,68 @@ static struct json *merge_logprobs(struct json *to, struct json *from)
 
 /* ---- collecting ---- */
 
-void answer_add(struct answer *a, const struct generation_event *e)
+static struct json *chunk(const struct answer *a, struct json *choice);
+static struct json *chunk_choice(uint32_t choice, const char *reason);
+
+/* Where the deltas of an event go. */
+struct deltas {
+    const struct answer *a;
+    uint32_t choice;
+    struct json *logprobs; /* go with the first of them */
+    answer_chunk_fn fn;
+    void *ctx;
+};
+
+static void put_delta(void *ctx, struct json *delta)
+{
+    struct deltas *d = ctx;
+    struct json *c = chunk_choice(d->choice, NULL);
+    js_set(c, "delta", delta);
+    if (d->a->logprobs)
+        js_set(c, "logprobs", d->logprobs ? TAKE(d->logprobs) : js_null());
+    d->fn(d->ctx, chunk(d->a, c));
+}
+
+static void add_chat(struct answer *a, const struct generation_event *e, struct json *logprobs,
+                     answer_chunk_fn fn, void *ctx)
+{
+    struct reading *r = &a->choices[e->choice].reading;
+    struct deltas d = {a, e->choice, logprobs, fn, ctx};
+    if (e->kind == EVENT_FINISH)
+        reading_finish(r, fn ? put_delta : NULL, &d);
+    else
+        reading_feed(r, e->text, e->n_predicted, fn ? put_delta : NULL, &d);
+    if (fn && d.logprobs) { /* tokens whose text is held back, or says nothing */
+        struct json *empty = js_object();
+        js_set_cstr(empty, "content", "");
+        put_delta(&d, empty);
+    }
+}
+
+void answer_add(struct answer *a, const struct generation_event *e, answer_chunk_fn fn, void *ctx)
 {
     struct answer_choice *c = &a->choices[e->choice];
+    struct json *logprobs = e->kind == EVENT_TEXT ? answer_logprobs(a, e) : NULL;
+    if (a->chat)
+        add_chat(a, e, fn ? logprobs : NULL, fn, ctx);
+    else if (e->kind == EVENT_TEXT && fn)
+        fn(ctx, answer_chunk_text(a, e->choice, e->text, logprobs));
+    else if (e->kind == EVENT_TEXT)
+        buf_append(&c->reading.content, e->text);
+    if (logprobs && !fn)
+        c->logprobs = merge_logprobs(c->logprobs, logprobs);
     if (e->kind == EVENT_FINISH) {
         c->finished = true;
         c->reason = e->reason;
         c->stats = e->stats;
-        return;
+        c->stop = e->text.ptr ? str_dup(e->text) : NULL;
     }
-    buf_append(&c->text, e->text);
-    struct json *logprobs = answer_logprobs(a, e);
-    if (logprobs)
-        c->logprobs = merge_logprobs(c->logprobs, logprobs);
+}
+
+static const char *reason_name(const struct answer_choice *c)
+{
+    return c->reason == FINISH_STOP && c->reading.n_calls > 0 ? "tool_calls"
+                                                              : reason_names[c->reason];
 }
 
 /* ---- the parts all shapes share ---- */
@@ -168,10 +219,13 @@ static void set_head(const struct answer *a, struct json *o, const char *object)
 /* A prompt counts once, however many choices continue it. */
 static struct json *usage(const struct answer *a)
 {
-    int64_t prompt = 0, cached = 0, completion = 0;
+    int64_t prompt = 0, cached = 0, completion = 0, reasoning = 0;
+    bool reads = false;
     for (uint32_t i = 0; i < a->n_prompts * a->n; i++) {
         const struct generation_stats *s = &a->choices[i].stats;
         completion += s->n_predicted;
+        reasoning += a->choices[i].reading.n_reasoning;
+        reads = reads || a->choices[i].reading.parser;
         if (i % a->n == 0) {
             prompt += s->n_prompt;
             cached += s->n_cached;
@@ -183,6 +237,11 @@ static struct json *usage(const struct answer *a)
     js_set_int(u, "total_tokens", prompt + completion);
     js_set_int(details, "cached_tokens", cached);
     js_set(u, "prompt_tokens_details", details);
+    if (reads) {
+        struct json *more = js_object();
+        js_set_int(more, "reasoning_tokens", reasoning);
+        js_set(u, "completion_tokens_details", more);
+    }
     return u;
 }
 
@@ -227,21 +286,20 @@ static struct json *whole_choice(const struct answer *a, uint32_t i)
 {
     const struct answer_choice *c = &a->choices[i];
     struct json *o = js_object();
-    js_set_cstr(o, "finish_reason", reason_names[c->reason]);
+    js_set_cstr(o, "finish_reason", reason_name(c));
     js_set_int(o, "index", i);
     if (a->chat) {
-        struct json *message = js_object();
-        js_set_cstr(message, "role", "assistant");
-        js_set_str(message, "content", buf_str(&c->text));
-        js_set(o, "message", message);
+        js_set(o, "message", reading_message(&c->reading));
     } else {
         CLEANUP_BUF struct buf text = BUF_INIT(2 * (size_t)TEXT_MAX);
         if (a->echo)
             buf_append(&text, a->echo[i / a->n]);
-        buf_append(&text, buf_str(&c->text));
+        buf_append(&text, buf_str(&c->reading.content));
         js_set_str(o, "text", buf_str(&text));
     }
     js_set(o, "logprobs", c->logprobs ? js_ref(c->logprobs) : js_null());
+    if (c->stop)
+        js_set_cstr(o, "stop_reason", c->stop); /* as vLLM says it */
     return o;
 }
 
@@ -290,13 +348,7 @@ struct json *answer_chunk_text(const struct answer *a, uint32_t choice, struct s
                                struct json *logprobs)
 {
     struct json *c = chunk_choice(choice, NULL);
-    if (a->chat) {
-        struct json *delta = js_object();
-        js_set_str(delta, "content", text);
-        js_set(c, "delta", delta);
-    } else {
-        js_set_str(c, "text", text);
-    }
+    js_set_str(c, "text", text);
     if (a->logprobs)
         js_set(c, "logprobs", logprobs ? logprobs : js_null());
     return chunk(a, c);
@@ -304,11 +356,13 @@ struct json *answer_chunk_text(const struct answer *a, uint32_t choice, struct s
 
 struct json *answer_chunk_finish(const struct answer *a, uint32_t choice)
 {
-    struct json *c = chunk_choice(choice, reason_names[a->choices[choice].reason]);
+    struct json *c = chunk_choice(choice, reason_name(&a->choices[choice]));
     if (a->chat)
         js_set(c, "delta", js_object());
     else
         js_set_cstr(c, "text", "");
+    if (a->choices[choice].stop)
+        js_set_cstr(c, "stop_reason", a->choices[choice].stop);
     return chunk(a, c);
 }
 

@@ -11,15 +11,17 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "engine/api/reading.h"
 #include "engine/run/batcher.h"
 #include "engine/text/tokenizer.h"
 
 struct answer_choice {
-    struct buf text;       /* whole answers only */
-    struct json *logprobs; /* what came so far; NULL if none were asked for */
-    size_t text_offset;    /* text completions: bytes of text in front of the next token */
+    struct reading reading; /* its content is the text of a text completion */
+    struct json *logprobs;  /* what came so far; NULL if none were asked for */
+    size_t text_offset;     /* text completions: bytes of text in front of the next token */
     bool begun, finished;
     enum finish_reason reason;
+    char *stop; /* the stop string that ended it; NULL = none */
     struct generation_stats stats;
 };
 
@@ -36,12 +38,15 @@ struct answer {
     struct answer_choice *choices; /* [n_prompts * n] */
 };
 
-/* Everything pointed to is borrowed. */
-void answer_init(struct answer *a, bool chat, uint32_t n_prompts, uint32_t n);
+/* Everything pointed to is borrowed. d, o: how the text is read; NULL = all of it is content. */
+void answer_init(struct answer *a, bool chat, uint32_t n_prompts, uint32_t n,
+                 const struct dialect *d, const struct dialect_options *o);
 void answer_release(struct answer *a);
 
-/* Takes in an event (not EVENT_ERROR). */
-void answer_add(struct answer *a, const struct generation_event *e);
+/* Takes in an event (not EVENT_ERROR). For a stream, fn gets the chunks that it makes, and owns
+ * them; else NULL. */
+typedef void (*answer_chunk_fn)(void *ctx, struct json *chunk);
+void answer_add(struct answer *a, const struct generation_event *e, answer_chunk_fn fn, void *ctx);
 
 /* The whole answer, all choices being finished. */
 struct json *answer_whole(const struct answer *a);
@@ -50,7 +55,7 @@ struct json *answer_whole(const struct answer *a);
 
 /* The chunk that opens a choice of a chat: its role. */
 struct json *answer_chunk_role(const struct answer *a, uint32_t choice);
-/* The chunk for a piece of text; `logprobs` is stolen, may be NULL. */
+/* The chunk for a piece of a text completion; `logprobs` is stolen, may be NULL. */
 struct json *answer_chunk_text(const struct answer *a, uint32_t choice, struct str text,
                                struct json *logprobs);
 struct json *answer_chunk_finish(const struct answer *a, uint32_t choice);

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "engine/api/messages.h"
+#include "engine/api/tool_prompt.h"
 
 enum { TEMPLATE_FILE_MAX = 1 << 20 };
 
@@ -27,7 +28,9 @@ static bool shows_word(struct chat_template *t, bool parts)
     js_set_cstr(message, "role", "user");
     js_set_cstr(message, "content", word);
     js_push(messages, message);
-    const struct chat_prompt prompt = {.messages = messages, .add_generation_prompt = true};
+    CLEANUP_JSON struct json *none = js_object();
+    const struct chat_prompt prompt = {
+        .messages = messages, .kwargs = none, .add_generation_prompt = true};
     CLEANUP_BUF struct buf out = BUF_INIT(1 << 16);
     bool before = t->wants_parts;
     t->wants_parts = parts;
@@ -61,6 +64,11 @@ int chat_template_create(const struct chat_template_sources *src, struct chat_te
     t->source = str_dup(text);
     t->bos = str_dup(src->bos);
     t->eos = str_dup(src->eos);
+    t->dialect = dialect_detect(src->tool_use.len > 0 && !src->file ? src->tool_use : text,
+                                src->has_token, src->ctx);
+    if (!t->dialect.reasoning)
+        t->dialect.reasoning = dialect_detect(text, NULL, NULL).reasoning;
+    t->knows_tools = t->dialect.has_tools || t->tool_use || str_find(text, STR("tool")) >= 0;
     t->wants_parts = !shows_word(t, false) && shows_word(t, true);
     *ret = t;
     return 0;
@@ -80,28 +88,39 @@ void chat_template_free(struct chat_template *t)
 
 int chat_prompt_parse(const struct json *body, struct chat_prompt *ret, struct error *err)
 {
-    *ret =
-        (struct chat_prompt){.messages = js_get(body, "messages"), .add_generation_prompt = true};
+    *ret = (struct chat_prompt){
+        .messages = js_get(body, "messages"), .add_generation_prompt = true, .kwargs = js_object()};
+    const struct json *kwargs = js_get(body, "chat_template_kwargs");
     int r = js_want_bool(body, "add_generation_prompt", &ret->add_generation_prompt, err);
-    const struct json *tools = js_get(body, "tools"), *choice = js_get(body, "tool_choice");
     if (r == 0)
-        r = tools_check(tools, err);
+        r = tool_wish_parse(body, &ret->tools, err);
+    if (r == 0 && !js_is(kwargs, JS_NULL) && !js_is(kwargs, JS_OBJECT))
+        r = error_set(err, ERR_INVALID, "'chat_template_kwargs' must be an object, not %s",
+                      js_type_name(kwargs));
+    if (r == 0)
+        r = reasoning_wish_parse(body, &ret->reasoning, err);
     if (r < 0)
         return r;
-    if (js_len(tools) > 0)
-        ret->tools = tools;
-    if (str_eq_c(js_to_str(choice), "none"))
-        ret->tools = NULL;
-    else if (!js_is(choice, JS_NULL) && !str_eq_c(js_to_str(choice), "auto"))
-        return error_set(
-            err, ERR_UNSUPPORTED,
-            "'tool_choice' other than 'auto' and 'none' is not supported by this engine");
-
-    ret->kwargs = js_get(body, "chat_template_kwargs");
-    if (!js_is(ret->kwargs, JS_NULL) && !js_is(ret->kwargs, JS_OBJECT))
-        return error_set(err, ERR_INVALID, "'chat_template_kwargs' must be an object, not %s",
-                         js_type_name(ret->kwargs));
+    struct json_iter it = {0};
+    while (js_next(kwargs, &it))
+        js_set_n(ret->kwargs, it.key, js_ref(it.value));
+    reasoning_set_variables(&ret->reasoning, ret->kwargs);
     return 0;
+}
+
+void chat_prompt_release(struct chat_prompt *p)
+{
+    js_free(p->kwargs);
+    tool_wish_release(&p->tools);
+    *p = (struct chat_prompt){0};
+}
+
+bool chat_reasoning_is_open(const struct chat_template *t, struct str prompt)
+{
+    const struct reasoning_format *r = t->dialect.reasoning;
+    if (!r || !r->open)
+        return r != NULL;
+    return str_ends_with(str_trim(prompt), str_trim(str_from(r->open)));
 }
 
 /* Models know a system role; `developer` is OpenAI's newer name for it. */
@@ -128,21 +147,29 @@ static void wrap_contents(struct json *messages)
     }
 }
 
-static int render(const struct chat_template *t, const struct chat_prompt *p, unsigned flags,
+/* How a prompt is tried. */
+struct attempt {
+    unsigned flags; /* messages_flags */
+    bool by_user;   /* tools in words are told by the user */
+};
+
+static int render(const struct chat_template *t, const struct chat_prompt *p, struct attempt how,
                   struct buf *out, bool *ret_raised, struct error *err)
 {
     struct json *messages;
-    int r = messages_normalise(p->messages, flags, &messages, err);
+    int r = messages_normalise(p->messages, how.flags, &messages, err);
     if (r < 0)
         return r;
     if (!strstr(t->source, "developer"))
         rename_developer(messages);
+    if (!t->knows_tools)
+        tool_prompt_apply(messages, p->tools.tools, how.by_user);
     if (t->wants_parts)
         wrap_contents(messages);
 
-    CLEANUP_JSON struct json *vars = js_is(p->kwargs, JS_OBJECT) ? js_copy(p->kwargs) : js_object();
+    CLEANUP_JSON struct json *vars = js_copy(p->kwargs);
     js_set(vars, "messages", messages);
-    js_set(vars, "tools", p->tools ? js_copy(p->tools) : js_null());
+    js_set(vars, "tools", p->tools.tools ? js_copy(p->tools.tools) : js_null());
     if (!js_get(vars, "documents"))
         js_set(vars, "documents", js_null());
     js_set_bool(vars, "add_generation_prompt", p->add_generation_prompt);
@@ -150,7 +177,7 @@ static int render(const struct chat_template *t, const struct chat_prompt *p, un
     js_set_cstr(vars, "eos_token", t->eos);
 
     struct template_options options = {.ret_raised = ret_raised};
-    const struct template *use = p->tools && t->tool_use ? t->tool_use : t->plain;
+    const struct template *use = p->tools.tools && t->tool_use ? t->tool_use : t->plain;
     return template_render(use, vars, &options, out, err);
 }
 
@@ -168,16 +195,20 @@ int chat_template_render(const struct chat_template *t, const struct chat_prompt
     size_t start = out->len;
     bool raised = false;
     struct error first = ERROR_INIT, second = ERROR_INIT;
-    int r = render(t, p, MESSAGES_PARSE_ARGUMENTS, out, &raised, &first);
+    struct attempt how = {.flags = MESSAGES_PARSE_ARGUMENTS};
+    int r = render(t, p, how, out, &raised, &first);
     if (r == 0)
         return 0;
-    if (!raised && has_tool_calls(p->messages)) {
+    bool in_words = p->tools.tools && !t->knows_tools;
+    if (!raised && has_tool_calls(p->messages))
         /* A template that puts strings together cannot use parsed arguments: once more with the
          * text that the client sent. */
-        buf_truncate(out, start);
-        r = render(t, p, 0, out, &raised, &second);
-        if (r == 0)
-            return 0;
-    }
-    return error_copy(err, &first);
+        how.flags = 0;
+    else if (raised && in_words)
+        how.by_user = true; /* it may know no system */
+    else
+        return error_copy(err, &first);
+    buf_truncate(out, start);
+    r = render(t, p, how, out, &raised, &second);
+    return r == 0 ? 0 : error_copy(err, &first);
 }

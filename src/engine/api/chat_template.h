@@ -7,7 +7,9 @@
  * ChatML, the most common form, which a model without a template may or may not understand.
  *
  * What a template sees: messages, tools (none without any), documents (none),
- * add_generation_prompt, bos_token, eos_token, and the request's chat_template_kwargs. */
+ * add_generation_prompt, bos_token, eos_token, what reasoning.h makes of the wishes about
+ * reasoning, and the request's chat_template_kwargs. Where it knows no tools, they are told in
+ * words (tool_prompt.h). */
 #ifndef ENGINE_API_CHAT_TEMPLATE_H
 #define ENGINE_API_CHAT_TEMPLATE_H
 
@@ -17,6 +19,9 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "engine/api/reasoning.h"
+#include "engine/api/tools.h"
+#include "engine/dialect/dialect.h"
 #include "engine/template/template.h"
 
 struct chat_template {
@@ -24,8 +29,10 @@ struct chat_template {
     struct template *tool_use; /* NULL = the plain one */
     char *source;              /* text of the plain one */
     bool is_default;           /* it is ChatML for want of another */
-    bool wants_parts; /* it shows content only as an array of {"type": "text", "text": …} */
-    char *bos, *eos;  /* their texts, "" if there are none */
+    bool knows_tools;          /* else they are told in words */
+    bool wants_parts;       /* it shows content only as an array of {"type": "text", "text": …} */
+    char *bos, *eos;        /* their texts, "" if there are none */
+    struct dialect dialect; /* what answers look like */
 };
 
 struct chat_template_sources {
@@ -33,22 +40,29 @@ struct chat_template_sources {
     struct str plain;    /* from the model; empty = none */
     struct str tool_use; /* likewise */
     struct str bos, eos;
+    bool (*has_token)(void *ctx, struct str text); /* of the vocabulary; NULL = not known */
+    void *ctx;
 };
 
 int chat_template_create(const struct chat_template_sources *src, struct chat_template **ret,
                          struct error *err);
 void chat_template_free(struct chat_template *t); /* NULL is fine */
 
-/* What a request gives to its template; everything borrowed. */
+/* What a request gives to its template. */
 struct chat_prompt {
-    const struct json *messages; /* as the client sent them; checked here */
-    const struct json *tools;    /* NULL = none */
-    const struct json *kwargs;   /* an object or NULL */
+    const struct json *messages; /* borrowed: as the client sent them; checked when rendered */
+    struct json *kwargs;         /* an object */
+    struct tool_wish tools;
+    struct reasoning_wish reasoning;
     bool add_generation_prompt;
 };
 
-/* Takes messages, tools, tool_choice, chat_template_kwargs and add_generation_prompt of a body. */
+/* Release in any case. */
 int chat_prompt_parse(const struct json *body, struct chat_prompt *ret, struct error *err);
+void chat_prompt_release(struct chat_prompt *p);
+
+/* Does a prompt that the template wrote end within reasoning? */
+bool chat_reasoning_is_open(const struct chat_template *t, struct str prompt);
 
 enum { CHAT_TEXT_MAX = 256 << 20 };
 

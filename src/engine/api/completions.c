@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "engine/api/answer.h"
+#include "engine/api/answer_grammar.h"
 #include "engine/api/params.h"
 #include "engine/api/prompts.h"
 #include "engine/api/routes.h"
@@ -23,7 +24,11 @@ struct job {
     struct http_request *req;
     struct json *body;
     struct params params;
+    struct chat_prompt chat;
     struct prompts prompts;
+    bool reasoning_is_open;  /* the prompt ends within it */
+    bool sure_calls;         /* the grammar sees to calls being well-formed */
+    struct token_list force; /* what ends reasoning that has gone on for too long */
     struct answer answer;
     struct generation *generation;
     volatile bool gone; /* the client left while its pictures were looked at */
@@ -36,6 +41,8 @@ static void job_release(struct job *j)
     answer_release(&j->answer);
     prompts_release(&j->prompts);
     params_release(&j->params);
+    chat_prompt_release(&j->chat);
+    token_list_release(&j->force);
     js_free(j->body);
 }
 
@@ -75,7 +82,7 @@ static void answer_at_once(struct job *j)
             generation_event_free(e);
             return;
         }
-        answer_add(&j->answer, e);
+        answer_add(&j->answer, e, NULL, NULL);
         generation_event_free(e);
     }
     if (http_request_canceled(j->req))
@@ -87,7 +94,7 @@ static void answer_at_once(struct job *j)
 /* ---- a stream ---- */
 
 /* Adds a chunk to what is sent next; takes it over. */
-static void put_chunk(struct buf *out, struct json *chunk)
+static void put_chunk(void *out, struct json *chunk)
 {
     CLEANUP_BUF struct buf text = BUF_INIT(CHUNK_MAX);
     js_write(chunk, JS_COMPACT, &text);
@@ -95,20 +102,18 @@ static void put_chunk(struct buf *out, struct json *chunk)
     js_free(chunk);
 }
 
-static void put_text(struct job *j, const struct generation_event *e, struct buf *out)
+/* What opens a choice. */
+static void put_beginning(struct job *j, uint32_t choice, struct buf *out)
 {
-    struct answer_choice *c = &j->answer.choices[e->choice];
-    if (!c->begun) {
-        c->begun = true;
-        if (j->answer.chat)
-            put_chunk(out, answer_chunk_role(&j->answer, e->choice));
-        else if (j->answer.echo)
-            put_chunk(out, answer_chunk_text(&j->answer, e->choice,
-                                             j->answer.echo[e->choice / j->answer.n], NULL));
-    }
-    if (e->kind == EVENT_TEXT)
+    struct answer_choice *c = &j->answer.choices[choice];
+    if (c->begun)
+        return;
+    c->begun = true;
+    if (j->answer.chat)
+        put_chunk(out, answer_chunk_role(&j->answer, choice));
+    else if (j->answer.echo)
         put_chunk(
-            out, answer_chunk_text(&j->answer, e->choice, e->text, answer_logprobs(&j->answer, e)));
+            out, answer_chunk_text(&j->answer, choice, j->answer.echo[choice / j->answer.n], NULL));
 }
 
 /* The end of a choice; behind the last one's the end of the stream. */
@@ -147,11 +152,10 @@ static void answer_stream(struct job *j)
                 return;
             }
         } else {
-            put_text(j, e, &out);
-            if (e->kind == EVENT_FINISH) {
-                answer_add(&j->answer, e);
+            put_beginning(j, e->choice, &out);
+            answer_add(&j->answer, e, put_chunk, &out);
+            if (e->kind == EVENT_FINISH)
                 put_finish(j, e, --n_left, &out);
-            }
         }
         generation_event_free(e);
         if (!begun) {
@@ -159,7 +163,8 @@ static void answer_stream(struct job *j)
             http_stream_begin(j->req, 200, "text/event-stream");
             begun = true;
         }
-        r = http_stream_write(j->req, buf_str(&out));
+        if (out.len > 0)
+            r = http_stream_write(j->req, buf_str(&out));
         buf_clear(&out);
     }
 }
@@ -184,9 +189,71 @@ static int job_look(struct job *j, struct error *err)
     return prompts_encode(&j->prompts, j->s->vision, &j->gone, err);
 }
 
+/* ---- chats: reasoning and tools ---- */
+
+static bool reads_dialect(const struct job *j, bool chat)
+{
+    return chat && (j->s->chat_template->dialect.reasoning || j->chat.tools.tools);
+}
+
+/* What the answer may be, beyond what the parameters say: calls, and reasoning in front. */
+static int job_grammar(struct job *j, struct error *err)
+{
+    const struct answer_rules rules = {.dialect = &j->s->chat_template->dialect,
+                                       .tools = &j->chat.tools,
+                                       .schema = j->params.schema,
+                                       .gbnf = j->params.gbnf,
+                                       .reasoning_is_open = j->reasoning_is_open,
+                                       .reasoning_is_off =
+                                           j->chat.reasoning.on == REASONING_OFF};
+    struct grammar *g = NULL;
+    int r = answer_grammar(&rules, &g, &j->sure_calls, err);
+    if (r == 0 && g) {
+        grammar_unref(j->params.grammar);
+        j->params.grammar = g;
+    }
+    return r;
+}
+
+/* How long it may reason. */
+static int job_limit(struct job *j, struct reasoning_limit *ret, struct error *err)
+{
+    const struct reasoning_format *f = j->s->chat_template->dialect.reasoning;
+    *ret = (struct reasoning_limit){0};
+    if (!f || j->chat.reasoning.budget < 0)
+        return 0;
+    int r = tokenizer_encode(j->s->lm->tokenizer, str_from(f->force), TOKENIZE_PARSE_SPECIAL,
+                             &j->force, err);
+    if (r < 0)
+        return r;
+    *ret = (struct reasoning_limit){
+        .open = j->reasoning_is_open ? STR("") : str_trim(str_from(f->open)),
+        .close = str_from(f->close),
+        .force = j->force.ids,
+        .n_force = j->force.n,
+        .n_tokens = (uint32_t)MIN(j->chat.reasoning.budget, (int64_t)UINT32_MAX),
+    };
+    return 0;
+}
+
+/* The prompt, and what it means for the answer. */
+static int job_chat(struct job *j, struct error *err)
+{
+    const struct service *s = j->s;
+    int r = chat_prompt_parse(j->body, &j->chat, err);
+    if (r == 0)
+        r = prompts_from_chat(&j->chat, s->lm, s->chat_template, s->vision, s->why_blind,
+                              &j->prompts, err);
+    if (r < 0)
+        return r;
+    j->reasoning_is_open = chat_reasoning_is_open(s->chat_template, buf_str(&j->prompts.texts[0]));
+    return reads_dialect(j, true) ? job_grammar(j, err) : 0;
+}
+
 static int job_submit(struct job *j, bool chat, struct error *err)
 {
     const struct params *p = &j->params;
+    const struct dialect *dialect = reads_dialect(j, chat) ? &j->s->chat_template->dialect : NULL;
     struct generation_request request = {
         .prompts = j->prompts.items,
         .n_prompts = j->prompts.n,
@@ -194,6 +261,7 @@ static int job_submit(struct job *j, bool chat, struct error *err)
         .sampling = p->sampling,
         .stops = p->stops,
         .n_stops = p->n_stops,
+        .marks = dialect != NULL,
         .grammar = p->grammar,
         .n_predict = p->n_predict,
         .cache_prompt = p->cache_prompt,
@@ -201,8 +269,8 @@ static int job_submit(struct job *j, bool chat, struct error *err)
         .n_top_logprobs = p->n_top_logprobs,
     };
     const struct grammar_vocab *vocab;
-    int r = 0;
-    if (p->grammar) { /* the large masks here, not in the batcher's steps */
+    int r = chat ? job_limit(j, &request.reasoning, err) : 0;
+    if (r == 0 && p->grammar) { /* the large masks here, not in the batcher's steps */
         r = lm_grammar_vocab(j->s->lm, &vocab, err);
         if (r == 0)
             r = grammar_prepare(p->grammar, vocab, err);
@@ -212,7 +280,11 @@ static int job_submit(struct job *j, bool chat, struct error *err)
     if (r < 0)
         return r;
     http_request_on_cancel(j->req, cancel_generation, j->generation);
-    answer_init(&j->answer, chat, j->prompts.n, p->n);
+    const struct dialect_options options = {.tools = j->chat.tools.tools,
+                                            .eager = j->sure_calls,
+                                            .reasoning_is_open = j->reasoning_is_open,
+                                            .keep_reasoning = j->chat.reasoning.keep};
+    answer_init(&j->answer, chat, j->prompts.n, p->n, dialect, &options);
     j->answer.logprobs = p->logprobs;
     j->answer.model = p->model.len > 0 ? p->model : str_from(j->s->alias);
     j->answer.seed = p->sampling.seed;
@@ -231,9 +303,7 @@ static void complete(struct http_request *req, const struct service *s, bool cha
     if (r == 0)
         r = params_parse(j.body, chat ? PARAMS_CHAT : PARAMS_TEXT, &s->defaults, &j.params, &err);
     if (r == 0)
-        r = chat ? prompts_from_chat(j.body, s->lm, s->chat_template, s->vision, s->why_blind,
-                                     &j.prompts, &err)
-                 : prompts_from_text(j.body, s->lm, &j.prompts, &err);
+        r = chat ? job_chat(&j, &err) : prompts_from_text(j.body, s->lm, &j.prompts, &err);
     if (r == 0 && refuse_overflow(req, s, &j.prompts)) {
         job_release(&j);
         return;

@@ -123,19 +123,3 @@ int messages_normalise(const struct json *messages, unsigned flags, struct json 
     *ret = TAKE(out);
     return 0;
 }
-
-int tools_check(const struct json *tools, struct error *err)
-{
-    if (js_is(tools, JS_NULL))
-        return 0;
-    if (!js_is(tools, JS_ARRAY))
-        return error_set(err, ERR_INVALID, "'tools' must be an array, not %s", js_type_name(tools));
-    for (size_t i = 0; i < js_len(tools); i++) {
-        const struct json *tool = js_at(tools, i);
-        if (!str_eq_c(js_get_str(tool, "type"), "function"))
-            return error_set(err, ERR_INVALID, "tools[%zu].type must be 'function'", i);
-        if (js_get_str(js_get(tool, "function"), "name").len == 0)
-            return error_set(err, ERR_INVALID, "tools[%zu].function.name must be a string", i);
-    }
-    return 0;
-}

@@ -22,7 +22,4 @@ enum { MESSAGES_MAX = 65536 };
 int messages_normalise(const struct json *messages, unsigned flags, struct json **ret,
                        struct error *err);
 
-/* `tools` is absent, null, or an array of objects {"type": "function", "function": {"name": …}}. */
-int tools_check(const struct json *tools, struct error *err);
-
 #endif

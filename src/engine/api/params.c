@@ -239,9 +239,10 @@ static int bad_grammar(int r, const char *field, struct error *err)
     return r;
 }
 
-static int parse_schema(const struct json *schema, const char *field, struct params *p,
-                        struct error *err)
+static int parse_schema(struct json *schema, const char *field, struct params *p, struct error *err)
 {
+    js_free(p->schema);
+    p->schema = js_ref(schema);
     return bad_grammar(grammar_from_schema(schema, &p->grammar, err), field, err);
 }
 
@@ -250,7 +251,8 @@ static int parse_schema(const struct json *schema, const char *field, struct par
 static int parse_response_format(const struct json *format, struct params *p, struct error *err)
 {
     struct str type = js_get_str(format, "type");
-    const struct json *wrapper = js_get(format, "json_schema"), *schema = js_get(format, "schema");
+    const struct json *wrapper = js_get(format, "json_schema");
+    struct json *schema = js_get(format, "schema");
     if (!type.ptr)
         return error_set(err, ERR_INVALID, "'response_format' must be an object with a 'type'");
     if (str_eq_c(type, "text"))
@@ -276,7 +278,8 @@ static int parse_response_format(const struct json *format, struct params *p, st
 static int parse_grammar(const struct json *body, struct params *p, struct error *err)
 {
     const struct json *format = js_get(body, "response_format");
-    const struct json *schema = js_get(body, "json_schema"), *gbnf = js_get(body, "grammar");
+    const struct json *gbnf = js_get(body, "grammar");
+    struct json *schema = js_get(body, "json_schema");
     bool has_schema = !js_is(schema, JS_NULL), has_gbnf = asks_for(gbnf);
     int r = 0;
     if (!js_is(format, JS_NULL))
@@ -289,6 +292,8 @@ static int parse_grammar(const struct json *body, struct params *p, struct error
     if (r == 0 && has_gbnf && !js_is(gbnf, JS_STRING))
         return error_set(err, ERR_INVALID, "'grammar' must be a string, not %s",
                          js_type_name(gbnf));
+    if (r == 0 && has_gbnf)
+        p->gbnf = js_to_str(gbnf);
     if (r == 0 && has_gbnf)
         r = bad_grammar(grammar_from_gbnf(js_to_str(gbnf), &p->grammar, err), "grammar", err);
     return r;
@@ -322,5 +327,6 @@ void params_release(struct params *p)
     free(p->bias);
     free(p->stops);
     grammar_unref(p->grammar);
+    js_free(p->schema);
     *p = (struct params){0};
 }

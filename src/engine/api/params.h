@@ -32,7 +32,9 @@ struct params {
     bool logprobs;
     uint32_t n_top_logprobs;
     struct grammar *grammar; /* what the answer must be; NULL = anything */
-    struct str model; /* borrowed; {NULL, 0} if absent */
+    struct json *schema;     /* what it was made of, a reference; NULL = not of a schema */
+    struct str gbnf;         /* likewise; borrowed, ptr NULL = not of GBNF */
+    struct str model;        /* borrowed; {NULL, 0} if absent */
 };
 
 enum params_dialect { PARAMS_CHAT, PARAMS_TEXT };

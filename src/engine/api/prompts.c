@@ -111,21 +111,19 @@ static int add_text_and_pictures(struct prompts *p, const struct lm *lm, const s
     }
 }
 
-int prompts_from_chat(const struct json *body, const struct lm *lm, const struct chat_template *t,
-                      const struct vision *v, const char *why_blind, struct prompts *ret,
-                      struct error *err)
+int prompts_from_chat(const struct chat_prompt *chat, const struct lm *lm,
+                      const struct chat_template *t, const struct vision *v, const char *why_blind,
+                      struct prompts *ret, struct error *err)
 {
     prompts_init(ret, 1);
-    struct chat_prompt chat;
+    struct chat_prompt seen = *chat; /* its messages without the pictures */
     CLEANUP_JSON struct json *messages = NULL;
-    int r = chat_prompt_parse(body, &chat, err);
-    if (r == 0)
-        r = media_extract(chat.messages, v, why_blind, &ret->media, &messages, err);
+    int r = media_extract(chat->messages, v, why_blind, &ret->media, &messages, err);
     if (r < 0)
         return r;
     if (messages)
-        chat.messages = messages;
-    r = chat_template_render(t, &chat, &ret->texts[0], err);
+        seen.messages = messages;
+    r = chat_template_render(t, &seen, &ret->texts[0], err);
     if (r == 0)
         r = add_text_and_pictures(ret, lm, v, err);
     if (r == 0)
@@ -232,8 +230,9 @@ int prompts_from_text(const struct json *body, const struct lm *lm, struct promp
                          PROMPTS_MAX);
     prompts_init(ret, (uint32_t)n);
     for (size_t i = 0; i < n && r == 0; i++)
-        r = suffix.len > 0 ? add_gap(many ? js_at(v, i) : v, suffix, lm, (uint32_t)i, echo, ret, err)
-                           : add_prompt(many ? js_at(v, i) : v, lm, (uint32_t)i, echo, ret, err);
+        r = suffix.len > 0
+                ? add_gap(many ? js_at(v, i) : v, suffix, lm, (uint32_t)i, echo, ret, err)
+                : add_prompt(many ? js_at(v, i) : v, lm, (uint32_t)i, echo, ret, err);
     if (r == 0)
         r = prompts_finish(ret, echo, err);
     return r;

@@ -33,11 +33,12 @@ struct square_at {
     uint32_t square;
 };
 
-/* Renders the messages with the chat template. `v`, `why_blind`: as media_extract() wants them. The
- * pictures' places in the prompt are laid out, but prompts_encode() must follow. */
-int prompts_from_chat(const struct json *body, const struct lm *lm, const struct chat_template *t,
-                      const struct vision *v, const char *why_blind, struct prompts *ret,
-                      struct error *err);
+/* Renders the chat with its template; texts[0] is the prompt's text. `v`, `why_blind`: as
+ * media_extract() wants them. The pictures' places in the prompt are laid out, but prompts_encode()
+ * must follow. */
+int prompts_from_chat(const struct chat_prompt *chat, const struct lm *lm,
+                      const struct chat_template *t, const struct vision *v, const char *why_blind,
+                      struct prompts *ret, struct error *err);
 
 /* Computes what stands for the pictures, if there are any: that takes time. */
 int prompts_encode(struct prompts *p, struct vision *v, const volatile bool *cancel,

@@ -59,7 +59,7 @@ static int detokenize(const struct json *body, const struct service *s, struct j
 static int apply_template(const struct json *body, const struct service *s, struct json **ret,
                           struct error *err)
 {
-    struct chat_prompt chat;
+    CLEANUP(chat_prompt_release) struct chat_prompt chat = {0};
     CLEANUP_BUF struct buf text = BUF_INIT(CHAT_TEXT_MAX);
     CLEANUP_JSON struct json *messages = NULL;
     CLEANUP(media_release) struct media media = {0};

@@ -3,8 +3,7 @@
  * Dialects: how a family of models writes its reasoning and its tool calls.
  *
  * A dialect is data, found once per model from the text of its chat template (dialect_detect). The
- * parser (parser.h) reads answers by it, api/tool_grammar.c writes grammars from it, effort.h turns
- * a request's wishes about reasoning into template variables.
+ * parser (parser.h) reads answers by it, api/call_grammar.c writes grammars from it.
  *
  * A section of calls, in general:
  *

@@ -157,6 +157,12 @@ static bool body(struct dialect_parser *p)
         char c = p->in.data[p->scan];
         if (c != CONTROL_MARK && c != '<')
             continue;
+        if (p->channel == HARMONY_CALL && c == '<') { /* within a string it is no token */
+            if (!call_bytes(p, p->scan))
+                return call_failed(p);
+            if (json_scan_in_string(&p->object.scan))
+                continue;
+        }
         enum look l = parser_look_any(p, p->scan, body_end, ARRAY_LEN(body_end), &i, &end);
         if (l == LOOK_NO)
             continue;

@@ -82,9 +82,9 @@ struct batcher {
     struct generation *submitted, **submitted_end; /* guarded by: lock */
     uint32_t n_queued;                             /* guarded by: lock; submitted or waiting */
     uint64_t n_numbers;                            /* guarded by: lock */
-    struct call *calls, **calls_end; /* guarded by: lock */
-    uint32_t n_calls;                /* guarded by: lock */
-    pthread_cond_t called;           /* a call is done */
+    struct call *calls, **calls_end;               /* guarded by: lock */
+    uint32_t n_calls;                              /* guarded by: lock */
+    pthread_cond_t called;                         /* a call is done */
     struct generation *step_owner; /* guarded by: lock; the step is all this request's */
     bool step_cancel;              /* set under the lock, read by the backend */
     struct slot_info *infos;       /* [n_parallel] guarded by: lock */
@@ -273,9 +273,14 @@ static void slot_finish(struct batcher *b, struct slot *s, enum finish_reason re
 
     if (!stop_string)
         output_end(out);
+    struct str found = stop_matcher_found(&out->stops);
+    if (found.ptr)
+        e->text = (struct str){str_dup(found), found.len};
     struct generation_event *rest = output_take(out);
-    if (rest)
+    if (rest) {
         rest->choice = s->choice;
+        rest->n_predicted = s->n_predicted;
+    }
     generation_push(g, rest);
     generation_push(g, e);
     if (++g->n_finished == g->n_choices)
@@ -554,6 +559,24 @@ static struct token_info *token_info_make(const struct batcher *b, const struct 
     return info;
 }
 
+/* The next token: the sampler's, or the one that ends reasoning which has gone on for too long. */
+static int slot_pick(struct batcher *b, struct choice *c, const float *logits, int32_t *ret,
+                     struct error *err)
+{
+    int r = c->matcher ? matcher_mask(c->matcher, b->mask, err) : 0;
+    int32_t forced = reasoning_watch_forces(&c->reasoning);
+    if (forced >= 0 && c->matcher && !(b->mask[forced / 64] >> (forced % 64) & 1)) {
+        reasoning_watch_give_up(&c->reasoning); /* the grammar wants something else here */
+        forced = -1;
+    }
+    if (r < 0 || forced < 0)
+        return r < 0 ? r
+                     : sampler_pick(c->sampler, logits, c->matcher ? b->mask : NULL, &b->candidates,
+                                    ret, err);
+    *ret = forced;
+    return 0;
+}
+
 /* The slot's sequence has its next logits: picks a token and hands its text on. */
 static void slot_sample(struct batcher *b, struct slot *s, const float *logits)
 {
@@ -565,10 +588,7 @@ static void slot_sample(struct batcher *b, struct slot *s, const float *logits)
     }
     struct error err = ERROR_INIT;
     int32_t id;
-    int picked = c->matcher ? matcher_mask(c->matcher, b->mask, &err) : 0;
-    if (picked == 0)
-        picked = sampler_pick(c->sampler, logits, c->matcher ? b->mask : NULL, &b->candidates, &id,
-                              &err);
+    int picked = slot_pick(b, c, logits, &id, &err);
     if (picked == 0 && c->matcher && !matcher_accept_token(c->matcher, id))
         picked = error_set(&err, ERR_INTERNAL, "the grammar does not take the token it allowed");
     if (picked < 0) {
@@ -587,6 +607,7 @@ static void slot_sample(struct batcher *b, struct slot *s, const float *logits)
 
     struct token_info info;
     int r = output_feed(&c->output, id, token_info_make(b, g, logits, id, &info), &err);
+    reasoning_watch_feed(&c->reasoning, buf_str(&c->output.piece));
     if (r < 0) {
         fail_request(b, g, &err);
     } else if (r > 0) {
@@ -597,8 +618,10 @@ static void slot_sample(struct batcher *b, struct slot *s, const float *logits)
         slot_finish(b, s, FINISH_LENGTH, false);
     } else {
         struct generation_event *e = output_take(&c->output);
-        if (e)
+        if (e) {
             e->choice = s->choice;
+            e->n_predicted = s->n_predicted;
+        }
         generation_push(g, e);
         s->ids[s->n_ids++] = id;
     }

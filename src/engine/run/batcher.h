@@ -86,6 +86,14 @@ struct prompt {
     size_t n_media;
 };
 
+/* How long an answer may reason. The texts are borrowed. */
+struct reasoning_limit {
+    struct str open, close; /* its marks, control tokens by their names; open.len 0: it is open */
+    const int32_t *force;   /* [n_force] the tokens that end it; n_force 0 = there is no limit */
+    size_t n_force;
+    uint32_t n_tokens; /* it may have */
+};
+
 struct generation_request {
     const struct prompt *prompts; /* [n_prompts] */
     uint32_t n_prompts;
@@ -96,6 +104,8 @@ struct generation_request {
     int64_t n_predict; /* tokens at most; negative = until the context is full */
     bool cache_prompt; /* use and feed the prefix tree */
     bool logprobs;
+    bool marks; /* control tokens are in the text as 0xFF NAME 0xFF */
+    struct reasoning_limit reasoning;
     struct grammar *grammar; /* what the text must be, borrowed; NULL = anything */
     uint32_t n_top_logprobs; /* with logprobs: 0..TOP_LOGPROBS_MAX likeliest tokens each */
 };
@@ -114,7 +124,7 @@ int batcher_submit(struct batcher *b, const struct generation_request *req, stru
 
 enum event_kind {
     EVENT_TEXT,   /* text, and with logprobs the tokens it consists of */
-    EVENT_FINISH, /* this choice is done */
+    EVENT_FINISH, /* this choice is done; text: the stop string that ended it, or none */
     EVENT_ERROR,  /* the whole request failed; the last event */
 };
 
@@ -141,7 +151,8 @@ struct generation_stats {
 struct generation_event {
     enum event_kind kind;
     uint32_t choice;           /* prompt index * n_choices + choice */
-    struct str text;           /* whole UTF-8 characters */
+    struct str text;           /* whole UTF-8 characters, and with `marks` control tokens */
+    uint32_t n_predicted;      /* EVENT_TEXT: tokens of the choice so far */
     struct token_info *tokens; /* [n_tokens] */
     size_t n_tokens;
     enum finish_reason reason;

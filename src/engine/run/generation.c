@@ -31,6 +31,7 @@ static void generation_destroy(struct generation *g)
         sampler_free(g->choices[i].sampler);
         matcher_free(g->choices[i].matcher);
         output_release(&g->choices[i].output);
+        reasoning_watch_release(&g->choices[i].reasoning);
     }
     free(g->prompts);
     free(g->choices);
@@ -144,7 +145,9 @@ static int choice_init(struct choice *c, uint32_t index, struct lm *lm, uint32_t
     c->prompt = index / req->n_choices;
     struct sampling sampling = req->sampling;
     sampling.seed += index;
-    int r = output_init(&c->output, lm->tokenizer, req->stops, req->n_stops, err);
+    int r = output_init(&c->output, lm->tokenizer, req->stops, req->n_stops, req->marks, err);
+    if (r == 0)
+        r = reasoning_watch_init(&c->reasoning, &req->reasoning, err);
     if (r == 0)
         r = sampler_create(&sampling, lm->n_vocab, lm->eog, lm->n_eog, ctx_size, &c->sampler, err);
     const struct grammar_vocab *vocab;

@@ -10,6 +10,7 @@
 
 #include "engine/run/batcher.h"
 #include "engine/run/output.h"
+#include "engine/run/reasoning_watch.h"
 
 /* One sequence of the request. */
 struct choice {
@@ -17,6 +18,7 @@ struct choice {
     struct sampler *sampler;
     struct matcher *matcher; /* NULL = any text */
     struct output output;
+    struct reasoning_watch reasoning;
 };
 
 struct generation_prompt {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The vocabulary as grammars see it: bytes. */
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "engine/run/lm.h"
@@ -10,6 +12,10 @@ static int append_token_bytes(const struct lm *lm, int32_t id, struct buf *out, 
 {
     size_t before = out->len;
     int r = tokenizer_piece(lm->tokenizer, id, false, out, err);
+    if (r == 0 && out->len > before && memchr(out->data + before, 0xff, out->len - before)) {
+        buf_truncate(out, before); /* a byte that no text has is not taken for a mark */
+        return 0;
+    }
     enum token_type type = tokenizer_token_type(lm->tokenizer, id);
     if (r < 0 || out->len > before || type == TOKEN_UNKNOWN || type == TOKEN_UNUSED)
         return r;

@@ -13,9 +13,9 @@
 #define TEXT_MAX ((size_t)256 << 20)
 
 int output_init(struct output *o, const struct tokenizer *t, const struct str *stops,
-                size_t n_stops, struct error *err)
+                size_t n_stops, bool marks, struct error *err)
 {
-    *o = (struct output){.piece = BUF_INIT(TEXT_MAX), .text = BUF_INIT(TEXT_MAX)};
+    *o = (struct output){.piece = BUF_INIT(TEXT_MAX), .text = BUF_INIT(TEXT_MAX), .marks = marks};
     int r = stop_matcher_init(&o->stops, stops, n_stops, err);
     if (r < 0)
         return r;
@@ -36,6 +36,14 @@ void output_release(struct output *o)
     *o = (struct output){0};
 }
 
+/* The name of a token that has no text. */
+static struct str control_name(const struct output *o, int32_t id)
+{
+    return tokenizer_token_type(o->detok.t, id) == TOKEN_CONTROL
+               ? tokenizer_token_text(o->detok.t, id)
+               : str_make(NULL, 0);
+}
+
 int output_feed(struct output *o, int32_t id, struct token_info *info, struct error *err)
 {
     if (info) {
@@ -53,6 +61,16 @@ int output_feed(struct output *o, int32_t id, struct token_info *info, struct er
     r = buf_check(&o->piece, "the text of a token", err);
     if (r < 0)
         return r;
+    struct str name = o->marks && o->piece.len == 0 ? control_name(o, id) : str_make(NULL, 0);
+    if (name.len > 0) {
+        buf_push(&o->piece, '\xff');
+        buf_append(&o->piece, name);
+        buf_push(&o->piece, '\xff');
+        o->n_fed += o->piece.len;
+        stop_matcher_flush(&o->stops, &o->text);
+        buf_append(&o->text, buf_str(&o->piece));
+        return 0;
+    }
     o->n_fed += o->piece.len;
     return stop_matcher_feed(&o->stops, buf_str(&o->piece), &o->text);
 }

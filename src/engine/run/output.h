@@ -3,6 +3,9 @@
  * The way out of one sequence: tokens → bytes → whole characters → text in front of a stop string,
  * with the log-probabilities of the tokens travelling along.
  *
+ * With `marks` a control token comes out as 0xFF NAME 0xFF, for those who read calls and reasoning
+ * (dialect/parser.h); a stop string does not go across one. Without, it says nothing.
+ *
  * Text may be held back because a character is not complete or because it may begin a stop string.
  * A token goes out with the first text that contains its beginning; tokens that begin behind the
  * cut of a stop string never go out. */
@@ -21,17 +24,18 @@ struct held_token {
 struct output {
     struct detokenizer detok;
     struct stop_matcher stops;
-    struct buf piece;        /* text of the newest token */
-    struct buf text;         /* what can go out now */
-    size_t n_fed;            /* bytes that went into the stop matcher */
-    size_t n_given;          /* bytes that went out */
+    struct buf piece; /* text of the newest token */
+    struct buf text;  /* what can go out now */
+    size_t n_fed;     /* bytes that went into the stop matcher */
+    size_t n_given;   /* bytes that went out */
+    bool marks;
     bool ended;              /* nothing is held back any more */
     struct held_token *held; /* [n_held] oldest first */
     size_t n_held, cap_held;
 };
 
 int output_init(struct output *o, const struct tokenizer *t, const struct str *stops,
-                size_t n_stops, struct error *err);
+                size_t n_stops, bool marks, struct error *err);
 void output_release(struct output *o);
 
 /* Feeds a token; `info` (NULL without log-probabilities) is taken over. 1 once a stop string was

@@ -85,8 +85,10 @@ bool stop_matcher_feed(struct stop_matcher *m, struct str piece, struct buf *out
         keep = 0;
         for (size_t k = 0; k < m->n; k++) {
             struct stop_string *s = &m->strings[k];
-            if (string_step(s, piece.ptr[i]))
-                stop_len = MAX(stop_len, (size_t)s->len);
+            if (string_step(s, piece.ptr[i]) && s->len > stop_len) {
+                stop_len = s->len;
+                m->which = k;
+            }
             keep = MAX(keep, (size_t)s->state);
         }
         if (stop_len > 0) {
@@ -106,6 +108,12 @@ bool stop_matcher_feed(struct stop_matcher *m, struct str piece, struct buf *out
     return false;
 }
 
+struct str stop_matcher_found(const struct stop_matcher *m)
+{
+    const struct stop_string *s = m->found ? &m->strings[m->which] : NULL;
+    return s ? str_make(s->text, s->len) : str_make(NULL, 0);
+}
+
 size_t stop_matcher_held(const struct stop_matcher *m)
 {
     return m->held.len;
@@ -115,4 +123,6 @@ void stop_matcher_flush(struct stop_matcher *m, struct buf *out)
 {
     buf_append(out, buf_str(&m->held));
     buf_clear(&m->held);
+    for (size_t k = 0; k < m->n; k++)
+        m->strings[k].state = 0;
 }

@@ -33,6 +33,7 @@ struct stop_matcher {
     size_t n;
     struct buf held;
     bool found;
+    size_t which; /* of those that are not empty; once one was found */
 };
 
 /* The strings are copied; empty ones are ignored. More or longer ones than the limits are
@@ -44,10 +45,14 @@ void stop_matcher_release(struct stop_matcher *m); /* a zeroed one is fine */
  * given any more then. When one ends where another does, the longer one counts. */
 bool stop_matcher_feed(struct stop_matcher *m, struct str piece, struct buf *out);
 
+/* The stop string that was found; borrowed. */
+struct str stop_matcher_found(const struct stop_matcher *m);
+
 /* Bytes held back now. */
 size_t stop_matcher_held(const struct stop_matcher *m);
 
-/* Gives what is held back. Nothing after a stop string was found. */
+/* Gives what is held back; what follows is the beginning of another text. Nothing after a stop
+ * string was found. */
 void stop_matcher_flush(struct stop_matcher *m, struct buf *out);
 
 #endif

@@ -253,6 +253,12 @@ static int choose_pooling(const struct serve_options *o, struct loaded *l, struc
     return r;
 }
 
+static bool has_token(void *ctx, struct str text)
+{
+    const struct lm *lm = ctx;
+    return tokenizer_find(lm->tokenizer, text) >= 0;
+}
+
 static int load_template(const struct serve_options *o, struct loaded *l, struct error *err)
 {
     struct chat_template_sources src = {
@@ -261,6 +267,8 @@ static int load_template(const struct serve_options *o, struct loaded *l, struct
         .tool_use = lm_metadata(l->lm, "tokenizer.chat_template.tool_use"),
         .bos = lm_bos_text(l->lm),
         .eos = lm_eos_text(l->lm),
+        .has_token = has_token,
+        .ctx = l->lm,
     };
     struct error why = ERROR_INIT;
     int r = chat_template_create(&src, &l->chat_template, &why);

@@ -10,10 +10,9 @@
  *     schema_walk WALKS SEED < schemas.jsonl */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/utf8.h"
-#include "engine/grammar/grammar.h"
+#include "grammar_walk.h"
 
 /* Tokens of several bytes, which masks have to take whole or leave: with ends of strings, of
  * characters and of values in their middle. */
@@ -25,41 +24,6 @@ static const char *const pieces[] = {
     "@a.",      "com",  "://",     "::",    "1\"",   "kind",  "kids",     " ",
 };
 
-enum { N_TOKENS = 256 + ARRAY_LEN(pieces) + 1, EOG = N_TOKENS - 1, SOFT_STEPS = 60, STEPS = 3000 };
-
-static uint64_t rng;
-
-static uint32_t chance(uint32_t n) /* 0 .. n - 1 */
-{
-    rng = rng * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)((rng >> 33) % n);
-}
-
-/* One that is allowed. The longer a text is, the more those are liked that bring it to an end. */
-static int32_t choose(const uint64_t *mask, uint32_t step)
-{
-    static const char closers[] = "\"}]0";
-    bool closing = step > SOFT_STEPS && chance(4) > 0;
-    int32_t found = -1;
-    uint32_t n = 0;
-    for (int32_t id = 0; id < N_TOKENS; id++) {
-        if (!(mask[id / 64] >> (id % 64) & 1))
-            continue;
-        if (id == EOG && (closing || chance(3) == 0))
-            return id;
-        bool likes = !closing || (id > 0 && id < 256 && strchr(closers, id));
-        if (likes && chance(++n) == 0)
-            found = id;
-    }
-    for (int32_t id = 0; id < N_TOKENS && found < 0; id++) /* none that closes: any of them */
-        if (mask[id / 64] >> (id % 64) & 1 && (id == EOG || chance(8) == 0))
-            found = id;
-    for (int32_t id = 0; id < N_TOKENS && found < 0; id++)
-        if (mask[id / 64] >> (id % 64) & 1)
-            found = id;
-    return found;
-}
-
 static void put(int line, const char *key, struct json *value)
 {
     CLEANUP_JSON struct json *out = js_object();
@@ -70,59 +34,31 @@ static void put(int line, const char *key, struct json *value)
     printf("%.*s\n", (int)text.len, text.data);
 }
 
-static int walk(struct grammar *g, const struct grammar_vocab *vocab, const struct str *tokens,
-                int line)
+static int walk(struct grammar *g, const struct walk_vocab *vocab, uint64_t *rng, int line)
 {
     struct error err = ERROR_INIT;
-    CLEANUP(cleanup_matcher) struct matcher *m = NULL;
     CLEANUP_BUF struct buf text = BUF_INIT((size_t)1 << 20);
-    if (matcher_create(g, vocab, &m, &err) < 0) {
-        fprintf(stderr, "schema %d: %s\n", line, err.msg);
+    int r = grammar_walk(g, vocab, rng, &text, &err);
+    if (r == 0 && !utf8_valid(text.data, text.len)) {
+        fprintf(stderr, "schema %d: a text that is not UTF-8\n", line);
         return -1;
     }
-    for (uint32_t step = 0; step < STEPS; step++) {
-        uint64_t mask[(N_TOKENS + 63) / 64];
-        if (matcher_mask(m, mask, &err) < 0) {
-            fprintf(stderr, "schema %d: %s\n", line, err.msg);
-            return -1;
-        }
-        int32_t id = choose(mask, step);
-        if (id == EOG && !utf8_valid(text.data, text.len)) {
-            fprintf(stderr, "schema %d: a text that is not UTF-8\n", line);
-            return -1;
-        }
-        if (id == EOG) {
-            put(line, "text", js_str(buf_str(&text)));
-            return 0;
-        }
-        if (id < 0 || !matcher_accept_token(m, id)) {
-            fprintf(stderr, "schema %d: %s behind '%.*s'\n", line,
-                    id < 0 ? "no way out" : "a token that the mask allows is refused",
-                    (int)text.len, text.data);
-            return -1;
-        }
-        buf_append(&text, tokens[id]);
-    }
-    put(line, "cut", js_bool(true));
-    return 0;
+    if (r < 0)
+        fprintf(stderr, "schema %d: %s\n", line, err.msg);
+    else if (r == 0)
+        put(line, "text", js_str(buf_str(&text)));
+    else
+        put(line, "cut", js_bool(true));
+    return r < 0 ? r : 0;
 }
 
 int main(int argc, char **argv)
 {
     int n_walks = argc > 2 ? atoi(argv[1]) : 0;
-    rng = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
+    uint64_t rng = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
     struct error err = ERROR_INIT;
-    static char bytes[256];
-    struct str tokens[N_TOKENS] = {0};
-    for (int i = 0; i < 256; i++) {
-        bytes[i] = (char)i;
-        tokens[i] = str_make(&bytes[i], 1);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(pieces); i++)
-        tokens[256 + i] = str_from(pieces[i]);
-    int32_t eog = EOG;
-    struct grammar_vocab *vocab;
-    if (n_walks <= 0 || grammar_vocab_create(tokens, N_TOKENS, &eog, 1, &vocab, &err) < 0) {
+    static struct walk_vocab vocab;
+    if (n_walks <= 0 || walk_vocab_init(&vocab, pieces, ARRAY_LEN(pieces), NULL, 0, &err) < 0) {
         fprintf(stderr, "usage: schema_walk WALKS SEED < schemas.jsonl\n");
         return 2;
     }
@@ -137,9 +73,9 @@ int main(int argc, char **argv)
         if (r == 0 && grammar_from_schema(schema, &g, &err) < 0)
             put(line, "refused", js_str(str_from(err.msg)));
         for (int i = 0; r == 0 && g && i < n_walks; i++)
-            r = walk(g, vocab, tokens, line);
+            r = walk(g, &vocab, &rng, line);
     }
     free(row);
-    grammar_vocab_free(vocab);
+    grammar_vocab_free(vocab.vocab);
     return r < 0;
 }

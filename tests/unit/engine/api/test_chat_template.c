@@ -19,7 +19,7 @@ static void check(const struct chat_template_sources *src, const char *body, con
     assert_ok(chat_template_create(src, &t, &err));
     CLEANUP_JSON struct json *v = parse(body);
     CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
-    struct chat_prompt p;
+    CLEANUP(chat_prompt_release) struct chat_prompt p = {0};
     int r = chat_prompt_parse(v, &p, &err);
     if (r == 0)
         r = chat_template_render(t, &p, &out, &err);
@@ -68,7 +68,8 @@ static void test_chat_template__variables(void **state)
     check(&src, "{" MESSAGES "," TOOLS ",\"tool_choice\":\"auto\"}", "f", NULL);
     check(&src, "{" MESSAGES "," TOOLS ",\"tool_choice\":\"none\"}", "<s></s>TrueTrueTrueunset",
           NULL);
-    check(&src, "{" MESSAGES "," TOOLS ",\"tool_choice\":\"required\"}", NULL, "'tool_choice'");
+    check(&src, "{" MESSAGES "," TOOLS ",\"tool_choice\":\"required\"}", "f", NULL);
+    check(&src, "{" MESSAGES "," TOOLS ",\"tool_choice\":\"some\"}", NULL, "'tool_choice'");
     check(&src, "{" MESSAGES ",\"tool_choice\":{\"type\":\"function\"}}", NULL, "'tool_choice'");
     check(&src, "{" MESSAGES ",\"tools\":7}", NULL, "'tools'");
     check(&src, "{" MESSAGES ",\"chat_template_kwargs\":[]}", NULL, "'chat_template_kwargs'");
@@ -141,6 +142,38 @@ static void test_chat_template__parts(void **state)
     check(&both, "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}", "Hi", NULL);
 }
 
+/* A template without tools: they are told in words, and so is what was called. */
+static void test_chat_template__tools_in_words(void **state)
+{
+    (void)state;
+    static const char talk[] =
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"w?\"},{\"role\":\"assistant\",\"content\":"
+        "null,\"tool_calls\":[{\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+        "\"arguments\":\"{\\\"a\\\":1}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":"
+        "\"42\"},{\"role\":\"user\",\"content\":\"so?\"}]}";
+    const struct chat_template_sources plain = {
+        .plain = STR("{% for m in messages %}[{{ m.role }}|{{ m.content }}]{% endfor %}")};
+    check(&plain, talk,
+          "[user|w?][assistant|<tool_call>\n{\"name\": \"f\", \"arguments\": "
+          "{\"a\":1}}\n</tool_call>]"
+          "[user|<tool_response>\n42\n</tool_response>\nso?]",
+          NULL);
+    /* nothing is joined where no tool speaks */
+    check(&plain,
+          "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\","
+          "\"content\":\"b\"}]}",
+          "[user|a][user|b]", NULL);
+    /* a template that has no system gets the instruction from the user */
+    const struct chat_template_sources no_system = {
+        .plain = STR("{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}"
+                     "{% endif %}{% set c = messages[0].content %}{{ messages[0].role }}:"
+                     "{{ c[-4:] + ':told' if '\"name\":\"f\"' in c else c }}")};
+    check(&no_system,
+          "{\"messages\":[{\"role\":\"user\",\"content\":\"now?\"}],\"tools\":[{\"type\":"
+          "\"function\",\"function\":{\"name\":\"f\"}}]}",
+          "user:now?:told", NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +182,7 @@ int main(void)
         cmocka_unit_test(test_chat_template__variables),
         cmocka_unit_test(test_chat_template__raises),
         cmocka_unit_test(test_chat_template__tool_call_arguments),
+        cmocka_unit_test(test_chat_template__tools_in_words),
         cmocka_unit_test(test_chat_template__sources),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/api/messages.h"
+#include "engine/api/tools.h"
 #include "test.h"
 
 static struct json *parse(const char *text)
@@ -104,14 +105,22 @@ static void test_tools__check(void **state)
         {"[{\"type\":\"web\"}]", "tools[0].type"},
         {"[{\"type\":\"function\"}]", "tools[0].function.name"},
         {"[{\"type\":\"function\",\"function\":{\"name\":3}}]", "tools[0].function.name"},
+        {"[{\"type\":\"function\",\"function\":{\"name\":\"a b\"}}]", "tools[0].function.name"},
+        {"[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":[]}}]",
+         "parameters must be a JSON schema"},
+        {"[{\"type\":\"function\",\"function\":{\"name\":\"f\"}},{\"type\":\"function\","
+         "\"function\":{\"name\":\"f\"}}]",
+         "two tools named 'f'"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct error err = ERROR_INIT;
-        CLEANUP_JSON struct json *tools = parse(rows[i].text);
+        CLEANUP_JSON struct json *body = js_object();
+        CLEANUP(tool_wish_release) struct tool_wish wish = {0};
+        js_set(body, "tools", parse(rows[i].text));
         if (rows[i].part)
-            assert_fails(tools_check(tools, &err), ERR_INVALID, rows[i].part);
+            assert_fails(tool_wish_parse(body, &wish, &err), ERR_INVALID, rows[i].part);
         else
-            assert_ok(tools_check(tools, &err));
+            assert_ok(tool_wish_parse(body, &wish, &err));
     }
 }
 
