@@ -62,19 +62,19 @@ class Sdk(unittest.TestCase):
         self.assertGreaterEqual(int(re.search(r"pass (\d+)", done.stdout).group(1)), at_least, done.stdout)
 
     def test_openai(self):
-        self.check("openai.mjs", 12)
+        self.check("openai.mjs", 16)
 
     def test_anthropic(self):
-        self.check("anthropic.mjs", 6)
+        self.check("anthropic.mjs", 9)
 
     def test_ollama(self):
-        self.check("ollama.mjs", 8)
+        self.check("ollama.mjs", 9)
 
     def test_vercel_ai_sdk(self):
-        self.check("vercel.mjs", 6)
+        self.check("vercel.mjs", 7)
 
     def test_langchain(self):
-        self.check("langchain.mjs", 6)
+        self.check("langchain.mjs", 7)
 
 
 if __name__ == "__main__":

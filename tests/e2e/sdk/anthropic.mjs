@@ -63,3 +63,37 @@ test('an abort ends a stream', async () => {
   stream.on('text', () => stream.abort());
   await assert.rejects(stream.finalMessage(), Anthropic.APIUserAbortError);
 });
+
+const tools = [{
+  name: 'get_weather', description: 'The weather', input_schema: {
+    type: 'object', properties: { city: { type: 'string', maxLength: 8 }, days: { type: 'integer', minimum: 0, maximum: 9 } },
+    required: ['city', 'days'], additionalProperties: false } }];
+
+test('tool use, and the answer to its result', async () => {
+  const answer = await client.messages.create({
+    model, messages, tools, tool_choice: { type: 'any', disable_parallel_tool_use: true }, max_tokens: 200 });
+  assert.equal(answer.stop_reason, 'tool_use');
+  const use = answer.content.find((block) => block.type === 'tool_use');
+  assert.equal(use.name, 'get_weather');
+  assert.deepEqual(Object.keys(use.input).sort(), ['city', 'days']);
+  const next = await client.messages.create({
+    model, tools, max_tokens: 3, messages: [...messages, { role: 'assistant', content: answer.content },
+      { role: 'user', content: [{ type: 'tool_result', tool_use_id: use.id, content: 'rain' }] }] });
+  assert.equal(next.stop_reason, 'max_tokens');
+});
+
+test('tool use in a stream', async () => {
+  const stream = client.messages.stream({
+    model, messages, tools, tool_choice: { type: 'tool', name: 'get_weather', disable_parallel_tool_use: true }, max_tokens: 200 });
+  let json = '';
+  stream.on('inputJson', (piece) => { json += piece; });
+  const final = await stream.finalMessage();
+  const use = final.content.find((block) => block.type === 'tool_use');
+  assert.deepEqual(use.input, JSON.parse(json));
+});
+
+test('a stop sequence is named', async () => {
+  const answer = await client.messages.create({ model, messages, max_tokens: 200, temperature: 0, stop_sequences: ['Docker Hub'] });
+  assert.equal(answer.stop_reason, 'stop_sequence');
+  assert.equal(answer.stop_sequence, 'Docker Hub');
+});

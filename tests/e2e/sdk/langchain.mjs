@@ -45,3 +45,15 @@ test('embeddings', async () => {
 test('an error', async () => {
   await assert.rejects(new ChatOpenAI({ ...options, model: 'nobody/has-this' }).invoke(prompt), /not found/);
 });
+
+test('a tool call', async () => {
+  const schema = z.object({ city: z.string().max(8), days: z.number().int().min(0).max(9) });
+  const model = new ChatOpenAI({ ...options, temperature: 0.8, maxTokens: 200 }).bindTools(
+    [{ type: 'function', function: { name: 'get_weather', description: 'The weather', parameters: {
+      type: 'object', properties: { city: { type: 'string', maxLength: 8 }, days: { type: 'integer', minimum: 0, maximum: 9 } },
+      required: ['city', 'days'], additionalProperties: false } } }],
+    { tool_choice: 'get_weather', parallel_tool_calls: false });
+  const answer = await model.invoke(prompt);
+  assert.equal(answer.tool_calls[0].name, 'get_weather');
+  schema.parse(answer.tool_calls[0].args);
+});

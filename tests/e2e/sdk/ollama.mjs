@@ -86,3 +86,14 @@ test('an abort ends a stream', async () => {
     for await (const part of stream) if (part) stream.abort();
   }, /abort/i);
 });
+
+test('a tool call', async () => {
+  const tools = [{ type: 'function', function: { name: 'now', description: 'The time', parameters: { type: 'object', properties: {} } } }];
+  const answer = await client.chat({ model, messages, tools, options: { ...options, num_predict: 5 } });
+  assert.equal(answer.message.role, 'assistant'); // Ollama has no way to ask for a call
+  const next = await client.chat({
+    model, tools, options: { num_predict: 3 }, messages: [...messages,
+      { role: 'assistant', content: '', tool_calls: [{ function: { name: 'now', arguments: {} } }] },
+      { role: 'tool', content: '12:00', tool_name: 'now' }] });
+  assert.equal(next.done_reason, 'length');
+});

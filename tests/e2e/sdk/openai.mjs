@@ -150,3 +150,63 @@ test('the Responses API: a stream, and a schema', async () => {
   assert.ok(Number.isInteger(JSON.parse(answer.output_text).n));
   await assert.rejects(client.responses.create({ model: 'nobody/has-this', input: 'x' }), OpenAI.NotFoundError);
 });
+
+const weather = { type: 'object', properties: { city: { type: 'string', maxLength: 8 }, days: { type: 'integer', minimum: 0, maximum: 9 } },
+                  required: ['city', 'days'], additionalProperties: false };
+const tools = [{ type: 'function', function: { name: 'get_weather', description: 'The weather', parameters: weather } }];
+
+const checkArguments = (text) => {
+  const value = JSON.parse(text);
+  assert.deepEqual(Object.keys(value).sort(), ['city', 'days']);
+  assert.ok(value.city.length <= 8 && value.days >= 0 && value.days <= 9);
+};
+
+test('a tool call, and the answer to its result', async () => {
+  const answer = await client.chat.completions.create({
+    model, messages: question, tools, tool_choice: 'required', parallel_tool_calls: false, max_tokens: 200, seed: 1 });
+  const choice = answer.choices[0];
+  assert.equal(choice.finish_reason, 'tool_calls');
+  assert.equal(choice.message.content, null);
+  const call = choice.message.tool_calls[0];
+  assert.equal(call.function.name, 'get_weather');
+  checkArguments(call.function.arguments);
+  const next = await client.chat.completions.create({
+    model, tools, max_tokens: 3, messages: [...question, choice.message, { role: 'tool', tool_call_id: call.id, content: 'rain' }] });
+  assert.ok(next.usage.prompt_tokens > answer.usage.prompt_tokens);
+});
+
+test('a tool call in a stream', async () => {
+  const stream = client.chat.completions.stream({
+    model, messages: question, tools, tool_choice: { type: 'function', function: { name: 'get_weather' } },
+    parallel_tool_calls: false, max_tokens: 200, seed: 2 });
+  let pieces = 0;
+  stream.on('tool_calls.function.arguments.delta', () => { pieces++; });
+  const message = await stream.finalMessage();
+  checkArguments(message.tool_calls[0].function.arguments);
+  assert.ok(pieces > 2);
+});
+
+test('the Responses API: a function call', async () => {
+  const functions = [{ type: 'function', name: 'get_weather', parameters: weather, strict: true }];
+  const stream = client.responses.stream({
+    model, input: question[0].content, max_output_tokens: 200, parallel_tool_calls: false, tool_choice: 'required',
+    tools: functions });
+  let text = '';
+  stream.on('response.function_call_arguments.delta', (event) => { text += event.delta; });
+  const final = await stream.finalResponse();
+  const call = final.output.find((item) => item.type === 'function_call');
+  assert.equal(call.name, 'get_weather');
+  assert.equal(call.arguments, text);
+  checkArguments(text);
+  const next = await client.responses.create({
+    model, previous_response_id: final.id, max_output_tokens: 2, tools: functions,
+    input: [{ type: 'function_call_output', call_id: call.call_id, output: 'rain' }] });
+  assert.ok(next.usage.input_tokens > final.usage.input_tokens);
+});
+
+test('tools that cannot be are refused', async () => {
+  await assert.rejects(client.chat.completions.create({ model, messages: question, tool_choice: 'required' }), OpenAI.BadRequestError);
+  const bad = [{ type: 'function', function: { name: 'f', strict: true, parameters: { type: 'object', propertyNames: {} } } }];
+  await assert.rejects(client.chat.completions.create({ model, messages: question, tools: bad }),
+                       (e) => e instanceof OpenAI.BadRequestError && /propertyNames/.test(e.message));
+});

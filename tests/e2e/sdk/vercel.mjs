@@ -54,3 +54,12 @@ test('an abort', async () => {
 test('an error', async () => {
   await assert.rejects(generateText({ model: provider('nobody/has-this'), prompt, maxRetries: 0 }), /not found/);
 });
+
+test('a tool call', async () => {
+  const { toolCalls } = await generateText({
+    model, prompt, maxOutputTokens: 200, maxRetries: 0, toolChoice: 'required',
+    providerOptions: { runner: { parallel_tool_calls: false } },
+    tools: { get_weather: { description: 'The weather', inputSchema: z.object({ city: z.string().max(8), days: z.number().int().min(0).max(9) }) } } });
+  assert.equal(toolCalls[0].toolName, 'get_weather');
+  assert.ok(toolCalls[0].input.city.length <= 8);
+});
