@@ -3,8 +3,13 @@
  * One request and its answer between two threads; exchange.h draws the picture. */
 #include "http/exchange.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
@@ -48,7 +53,7 @@ void exchange_unref(struct http_request *r)
 
 static void wake_connection(struct http_request *r)
 {
-    if (!r->suspended)
+    if (!r->suspended || r->direct)
         return;
     r->suspended = false;
     MHD_resume_connection(r->mhd);
@@ -141,6 +146,7 @@ ssize_t exchange_pull(struct http_request *r, char *p, size_t max)
         memcpy(p, r->out + r->out_at, n);
         r->out_at += n;
         r->out_len -= n;
+        r->pulled = true;
         pthread_cond_broadcast(&r->changed);
         result = (ssize_t)n;
     } else if (r->out_end) {
@@ -177,6 +183,8 @@ void exchange_cancel(struct http_request *r)
     if (!r->canceled && !r->detached) {
         r->canceled = true;
         pthread_cond_broadcast(&r->changed);
+        if (r->direct) /* who is sending there wakes the connection afterwards */
+            shutdown(connection_fd(r->connection), SHUT_RDWR);
         wake_connection(r);
         run_cancel_callback(r);
     }
@@ -369,6 +377,69 @@ static size_t store(struct http_request *r, struct str piece)
     return n;
 }
 
+/* Sends all of it, waiting for a slow client; false when it is gone. */
+static bool send_all(struct http_request *r, struct iovec *v, size_t n)
+{
+    int fd = connection_fd(r->connection);
+    struct msghdr message = {.msg_iov = v, .msg_iovlen = n};
+    bool waited = false, ok = true;
+    while (ok && message.msg_iovlen > 0) {
+        ssize_t sent = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent < 0 && errno == EAGAIN) {
+            struct pollfd p = {.fd = fd, .events = POLLOUT};
+            if (!waited)
+                connection_set_timeout(r->connection, SEND_TIMEOUT_MS);
+            waited = true;
+            poll(&p, 1, -1);
+            continue;
+        }
+        ok = sent >= 0 || errno == EINTR;
+        for (size_t left = sent > 0 ? (size_t)sent : 0; left > 0;) {
+            struct iovec *first = message.msg_iov;
+            size_t take = MIN(left, first->iov_len);
+            first->iov_base = (char *)first->iov_base + take;
+            first->iov_len -= take;
+            left -= take;
+            if (first->iov_len > 0)
+                break;
+            message.msg_iov++;
+            message.msg_iovlen--;
+        }
+    }
+    if (waited)
+        connection_set_timeout(r->connection, NO_TIMEOUT);
+    return ok;
+}
+
+static bool may_send_directly(const struct http_request *r)
+{
+    return r->sends_chunks && r->pulled && r->suspended && r->out_len == 0 && !r->out_end;
+}
+
+/* Sends the beginning of a piece as one chunk; with the lock held, which is let go meanwhile. The
+ * connection stays suspended, so that nobody closes it. */
+static size_t send_directly(struct http_request *r, struct str piece)
+{
+    enum { MAX_CHUNK = 64 * 1024 };
+    char head[16];
+    size_t n = MIN(piece.len, (size_t)MAX_CHUNK);
+    int head_len = snprintf(head, sizeof(head), "%zx\r\n", n);
+    struct iovec v[] = {{head, (size_t)head_len},
+                        {(void *)(uintptr_t)piece.ptr, n},
+                        {(void *)(uintptr_t) "\r\n", 2}};
+    r->direct = true;
+    pthread_mutex_unlock(&r->lock);
+    bool ok = send_all(r, v, ARRAY_LEN(v));
+    if (!ok)
+        exchange_cancel(r);
+    pthread_mutex_lock(&r->lock);
+    r->direct = false;
+    pthread_cond_broadcast(&r->changed);
+    if (r->canceled)
+        wake_connection(r);
+    return n;
+}
+
 int http_stream_write(struct http_request *r, struct str piece)
 {
     int result = 0;
@@ -381,8 +452,12 @@ int http_stream_write(struct http_request *r, struct str piece)
             result = -(int)ERR_CANCELED;
             break;
         }
-        if (r->out_len == OUT_CAP) {
+        if (r->out_len == OUT_CAP || r->direct) {
             pthread_cond_wait(&r->changed, &r->lock);
+            continue;
+        }
+        if (may_send_directly(r)) {
+            piece = str_sub(piece, send_directly(r, piece), SIZE_MAX);
             continue;
         }
         piece = str_sub(piece, store(r, piece), SIZE_MAX);

@@ -13,7 +13,11 @@
  *
  * Each side holds a reference. The I/O thread never waits: where it has to, the connection is
  * suspended, and the handler's next step (or exchange_cancel(), from any thread) resumes it; then
- * libmicrohttpd asks again. */
+ * libmicrohttpd asks again.
+ *
+ * A stream's later pieces take a shorter way: while the connection is suspended because all before
+ * is sent, libmicrohttpd does not touch it, and the handler's thread sends the next chunk itself.
+ * That saves a token the way over another thread. */
 #ifndef HTTP_EXCHANGE_H
 #define HTTP_EXCHANGE_H
 
@@ -34,6 +38,7 @@ struct connection; /* server.c */
 /* The client must do something within so long, or is cut off. NO_TIMEOUT = it is not its turn. */
 enum { NO_TIMEOUT = -1 };
 void connection_set_timeout(struct connection *c, int64_t timeout_ms);
+int connection_fd(const struct connection *c);
 
 struct pair {
     char *name;
@@ -77,7 +82,10 @@ struct http_request {
 
     /* guarded by: lock */
     unsigned refs;
-    bool suspended; /* the connection waits for its resumption */
+    bool suspended;    /* the connection waits for its resumption */
+    bool sends_chunks; /* plain HTTP/1.1: a stream is chunks on the socket; fixed at the start */
+    bool pulled;       /* libmicrohttpd has sent the head and a piece of the stream */
+    bool direct;       /* a thread of the handler is sending a chunk by itself */
 
     char *in; /* IN_CAP bytes of the body not yet read by the handler */
     size_t in_at;

@@ -86,6 +86,7 @@ struct http_server {
     int64_t idle_timeout_ms;
     unsigned max_requests;
     bool is_local;
+    bool has_tls;
     struct MHD_Daemon *daemon;
     struct listener listener;
 
@@ -122,6 +123,11 @@ void connection_set_timeout(struct connection *c, int64_t timeout_ms)
     atomic_store(&c->deadline_ms, deadline);
     if (deadline + WATCH_GRAIN_MS < atomic_load(&s->next_watch_ms))
         wake_watchdog(s);
+}
+
+int connection_fd(const struct connection *c)
+{
+    return c->fd;
 }
 
 /* Cuts off who is late; the result is when to look again. */
@@ -426,7 +432,6 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *conn, const 
                                   size_t *data_len, void **slot)
 {
     (void)url;
-    (void)version;
     struct http_server *s = ctx;
     struct http_request *r = *slot;
     if (!r) {
@@ -436,6 +441,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *conn, const 
         r = exchange_new(conn, method, c->target ? c->target : "", c, s->is_local);
         r->server = s;
         r->expects_continue = expects_continue(r);
+        r->sends_chunks = !s->has_tls && !r->is_head && strcmp(version, "HTTP/1.1") == 0;
         *slot = r;
         if (!start_request(c, r))
             return MHD_NO;
@@ -550,6 +556,7 @@ int http_server_start(const struct http_server_options *o, struct http_server **
         r = error_set(err, ERR_UNSUPPORTED, "the installed libmicrohttpd has no TLS");
         goto fail;
     }
+    s->has_tls = o->tls_cert != NULL;
     s->is_local = o->listen.nowhere || s->listener.is_unix;
     if (!start_watchdog(s)) {
         r = error_errno(err, errno, "cannot start the HTTP server");

@@ -578,7 +578,7 @@ class ScriptedEngine(unittest.TestCase):
         for s in clients:
             read_head(s)
             self.assertEqual(s.recv(2), b"ok")
-        self.assertEqual(len(os.listdir(f"/proc/{runner.process.pid}/task")), threads)
+        self.assertLessEqual(len(os.listdir(f"/proc/{runner.process.pid}/task")), threads)
         for s in clients:
             s.close()
 
