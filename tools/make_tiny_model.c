@@ -140,6 +140,8 @@ static int make(const struct options *o, const char *path, struct error *err)
         return r;
     if (o->arch)
         m.arch = o->arch;
+    if (strcmp(m.arch, "baichuan") == 0)
+        m.n_layers = 32; /* the number of layers says how it tells positions apart */
     set_count(&m.n_layers, o->n_layers);
     set_count(&m.n_embd, o->n_embd);
     set_count(&m.n_heads, o->n_heads);

@@ -26,6 +26,7 @@ enum fact {
     OUTPUT_BIAS = 1 << 13,
     LOGIT_SCALE = 1 << 14,
     ALL_SCALES = 1 << 15,
+    UNTIED = 1 << 17,     /* an output matrix of its own */
     QKV_BIASES = 1 << 16, /* of matrices, only those three may have some */
     GPT = LAYER_NORM | NORM_BIAS | BIASES | NO_GATE,
 };
@@ -42,31 +43,31 @@ static const struct family {
     {"smollm3", 0},
     {"mistral3", 0},
     {"starcoder2", GPT},
-    {"olmo2", NO_PRE_NORM | NO_FFN_NORM | QK_NORM_ALL | POST_NORMS},
+    {"olmo2", UNTIED | NO_PRE_NORM | NO_FFN_NORM | QK_NORM_ALL | POST_NORMS},
     {"command-r", LAYER_NORM | NO_FFN_NORM | LOGIT_SCALE},
     {"cohere2", LAYER_NORM | NO_FFN_NORM | LOGIT_SCALE},
     {"glm4", QKV_BIASES | FUSED_GATE | POST_NORMS},
     {"seed_oss", QKV_BIASES | POST_ATTN_NAME},
     {"ernie4_5", 0},
-    {"phi2", GPT | NO_FFN_NORM | OUTPUT_BIAS},
+    {"phi2", UNTIED | GPT | NO_FFN_NORM | OUTPUT_BIAS},
     {"falcon", LAYER_NORM | NORM_BIAS | FUSED_QKV | NO_GATE | NO_FFN_NORM},
     {"gpt2", GPT | FUSED_QKV | POSITIONS},
-    {"gptneox", GPT | FUSED_QKV},
-    {"stablelm", QKV_BIASES | LAYER_NORM | NORM_BIAS},
-    {"internlm2", 0},
+    {"gptneox", UNTIED | GPT | FUSED_QKV},
+    {"stablelm", UNTIED | QKV_BIASES | LAYER_NORM | NORM_BIAS},
+    {"internlm2", UNTIED},
     {"exaone", 0},
     {"exaone4", NO_PRE_NORM | NO_FFN_NORM | QK_NORM | POST_NORMS},
     {"minicpm", LOGIT_SCALE | ALL_SCALES},
-    {"baichuan", 0},
+    {"baichuan", UNTIED},
     {"starcoder", GPT | FUSED_QKV | POSITIONS},
-    {"codeshell", GPT | FUSED_QKV},
-    {"nemotron", LAYER_NORM | NORM_BIAS | NO_GATE},
-    {"orion", LAYER_NORM | NORM_BIAS},
+    {"codeshell", UNTIED | GPT | FUSED_QKV},
+    {"nemotron", UNTIED | LAYER_NORM | NORM_BIAS | NO_GATE},
+    {"orion", UNTIED | LAYER_NORM | NORM_BIAS},
     {"chatglm", QKV_BIASES | BIASES | FUSED_QKV | FUSED_GATE},
     {"hunyuan-dense", QK_NORM},
     {"arcee", NO_GATE},
-    {"xverse", 0},
-    {"apertus", NO_GATE | QK_NORM},
+    {"xverse", UNTIED},
+    {"apertus", UNTIED | NO_GATE | QK_NORM},
     {NULL, 0},
 };
 
@@ -87,6 +88,13 @@ bool tiny_dense(const struct tiny_model *m)
 static bool is(const struct tiny_model *m, const char *arch)
 {
     return strcmp(m->arch, arch) == 0;
+}
+
+void tiny_dense_defaults(struct tiny_model *m)
+{
+    m->untied |= family_of(m)->facts & UNTIED;
+    if (m->window == 0 && (is(m, "gemma3n") || is(m, "cohere2")))
+        m->window = 6;
 }
 
 /* Norms of queries and keys that only some models of an architecture have. */

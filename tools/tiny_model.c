@@ -461,6 +461,7 @@ int tiny_model_write(const struct tiny_model *model, const char *path, struct er
     if (m.n_experts > 0 && m.n_experts_used == 0)
         m.n_experts_used = MIN(2, m.n_experts);
     tiny_recurrent_defaults(&m);
+    tiny_dense_defaults(&m);
     struct tensor_list l = {0};
     list_all(&l, &m);
     int r =

@@ -54,6 +54,8 @@ void tiny_list_layer(struct tensor_list *l, const struct tiny_model *m, uint32_t
 
 /* tiny_dense.c: decoders that differ from Llama's. */
 bool tiny_dense(const struct tiny_model *m);
+/* What files of the architecture must have for llama.cpp to take them. */
+void tiny_dense_defaults(struct tiny_model *m);
 void tiny_dense_layer(struct tensor_list *l, const struct tiny_model *m, uint32_t layer);
 void tiny_dense_globals(struct tensor_list *l, const struct tiny_model *m);
 bool tiny_dense_leaves_out(const struct tiny_model *m, const char *suffix);
