@@ -18,7 +18,7 @@ struct quantize_options {
 
 const struct opt verb_quantize_opts[] = {
     {"type", 't', OPT_STRING, offsetof(struct quantize_options, type), "TYPE",
-     "what to make of the weights: Q4_K_M, Q8_0, F16, …"},
+     "what to make of the weights: Q4_K_M, Q8_0, F16 and others"},
     {"imatrix", 0, OPT_STRING, offsetof(struct quantize_options, imatrix), "FILE",
      "an importance matrix of this model, GGUF or .dat: where to be exact"},
     {"pure", 0, OPT_FLAG, offsetof(struct quantize_options, pure),
