@@ -285,3 +285,39 @@ def write_model(gguf, directory, files=1):
             f.write(sentencepiece(gguf.kv))
     else:
         write_json(directory, "tokenizer.json", byte_level(gguf.kv, pairs=files > 1))
+
+
+# ---- GGUF ----
+
+
+def gguf_string(text):
+    return struct.pack("<Q", len(text.encode())) + text.encode()
+
+
+def gguf_value(value):
+    """The type and the bytes of a value: bool, u32, f32, string, or a list of i32, f32 or strings."""
+    if isinstance(value, bool):
+        return 7, struct.pack("<?", value)
+    if isinstance(value, int):
+        return 4, struct.pack("<I", value)
+    if isinstance(value, float):
+        return 6, struct.pack("<f", value)
+    if isinstance(value, str):
+        return 8, gguf_string(value)
+    kind = {str: 8, float: 6, int: 5}[type(value[0])]
+    items = b"".join(gguf_string(v) for v in value) if kind == 8 else struct.pack(f"<{len(value)}{SCALARS[kind]}", *value)
+    return 9, struct.pack("<IQ", kind, len(value)) + items
+
+
+def write_gguf(path, kv, tensors):
+    """tensors: name → (dims, fastest first; bytes of f32)."""
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(kv))
+    for key, value in kv.items():
+        kind, data = gguf_value(value)
+        head += gguf_string(key) + struct.pack("<I", kind) + data
+    body = b""
+    for name, (dims, data) in tensors.items():
+        head += gguf_string(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, F32, len(body))
+        body += data + b"\0" * (-len(data) % 32)
+    with open(path, "wb") as f:
+        f.write(head + b"\0" * (-len(head) % 32) + body)

@@ -116,6 +116,8 @@ static const struct route {
     {"GET", "/props", route_props},
     {"GET", "/slots", route_slots},
     {"GET", "/metrics", route_metrics},
+    {"GET", "/lora-adapters", route_lora_get},
+    {"POST", "/lora-adapters", route_lora_set},
     {"POST", "/v1/chat/completions", route_chat_completions},
     {"POST", "/v1/completions", route_completions},
     {"POST", "/tokenize", route_tokenize},

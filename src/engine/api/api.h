@@ -4,6 +4,7 @@
  *
  *     GET  /health                 200 {"status":"ok"}, 503 while the model is loading
  *     GET  /v1/models, /props, /slots, /metrics
+ *     GET  /lora-adapters, POST the same
  *     POST /v1/chat/completions, /v1/completions, /infill
  *     POST /v1/embeddings, /v1/rerank, /score
  *     POST /tokenize, /detokenize, /apply-template

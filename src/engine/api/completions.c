@@ -269,6 +269,7 @@ static int job_submit(struct job *j, bool chat, struct error *err)
         .n_top_logprobs = p->n_top_logprobs,
     };
     const struct grammar_vocab *vocab;
+    memcpy(request.scales, p->scales, sizeof(request.scales));
     int r = chat ? job_limit(j, &request.reasoning, err) : 0;
     if (r == 0 && p->grammar) { /* the large masks here, not in the batcher's steps */
         r = lm_grammar_vocab(j->s->lm, &vocab, err);

@@ -57,6 +57,7 @@ static int submit(struct infill *f, struct error *err)
     request.n_stops = p->n_stops;
     request.n_predict = p->n_predict;
     request.cache_prompt = p->cache_prompt;
+    memcpy(request.scales, p->scales, sizeof(request.scales));
     int r = batcher_submit(f->s->batcher, &request, &f->generation, err);
     if (r == 0)
         http_request_on_cancel(f->req, cancel, f->generation);

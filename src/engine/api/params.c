@@ -208,8 +208,8 @@ static bool asks_for(const struct json *v)
 /* What would change the answer must not be left out in silence. */
 static int refuse_unsupported(const struct json *body, struct error *err)
 {
-    static const char *const fields[] = {"functions", "function_call",  "audio",
-                                         "lora",      "dynatemp_range", "context_shift"};
+    static const char *const fields[] = {"functions", "function_call", "audio", "dynatemp_range",
+                                         "context_shift"};
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
         if (asks_for(js_get(body, fields[i])) && js_get_real(body, fields[i], 1) > 0)
             return error_set(err, ERR_UNSUPPORTED, "'%s' is not supported by this engine",
@@ -225,6 +225,14 @@ static int refuse_unsupported(const struct json *body, struct error *err)
         r = error_set(err, ERR_UNSUPPORTED,
                       "'best_of' larger than 'n' is not supported by this engine");
     return r;
+}
+
+static int parse_adapters(const struct json *body, struct lora *lora, struct params *p,
+                          struct error *err)
+{
+    const struct json *list = js_get(body, "lora");
+    lora_current(lora, p->scales);
+    return js_is(list, JS_NULL) ? 0 : lora_parse(list, lora ? lora->n : 0, p->scales, err);
 }
 
 /* ---- what the answer must be ---- */
@@ -317,6 +325,8 @@ int params_parse(const struct json *body, enum params_dialect dialect,
         r = parse_stream_options(body, ret, err);
     if (r == 0)
         r = refuse_unsupported(body, err);
+    if (r == 0)
+        r = parse_adapters(body, defaults->lora, ret, err);
     if (r == 0)
         r = parse_grammar(body, ret, err);
     return r;

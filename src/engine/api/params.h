@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "engine/api/lora.h"
 #include "engine/grammar/grammar.h"
 #include "engine/run/sampler.h"
 
@@ -31,10 +32,11 @@ struct params {
     bool cache_prompt;
     bool logprobs;
     uint32_t n_top_logprobs;
-    struct grammar *grammar; /* what the answer must be; NULL = anything */
-    struct json *schema;     /* what it was made of, a reference; NULL = not of a schema */
-    struct str gbnf;         /* likewise; borrowed, ptr NULL = not of GBNF */
-    struct str model;        /* borrowed; {NULL, 0} if absent */
+    struct grammar *grammar;    /* what the answer must be; NULL = anything */
+    struct json *schema;        /* what it was made of, a reference; NULL = not of a schema */
+    struct str gbnf;            /* likewise; borrowed, ptr NULL = not of GBNF */
+    float scales[ADAPTERS_MAX]; /* of the model's adapters */
+    struct str model;           /* borrowed; {NULL, 0} if absent */
 };
 
 enum params_dialect { PARAMS_CHAT, PARAMS_TEXT };
@@ -44,6 +46,7 @@ struct params_defaults {
     struct sampling sampling;
     int64_t seed;      /* -1 = a new one for each request */
     int64_t n_predict; /* -1 = until the context is full */
+    struct lora *lora; /* the model's adapters; NULL = it has none */
 };
 #define PARAMS_DEFAULTS \
     ((struct params_defaults){.sampling = SAMPLING_DEFAULT, .seed = -1, .n_predict = -1})

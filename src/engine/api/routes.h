@@ -19,6 +19,8 @@ void route_slots(struct http_request *req, const struct service *s);
 void route_metrics(struct http_request *req, const struct service *s);
 void route_tokenize(struct http_request *req, const struct service *s);
 void route_detokenize(struct http_request *req, const struct service *s);
+void route_lora_get(struct http_request *req, const struct service *s);
+void route_lora_set(struct http_request *req, const struct service *s);
 void route_apply_template(struct http_request *req, const struct service *s);
 
 enum { BODY_MAX = 64 << 20 };

@@ -41,6 +41,10 @@ struct weight_desc {
     const void *data;       /* rows * row size bytes, as in the file; checked by the caller */
 };
 
+/* Adapters change what some sequences see of a weight W: W + Σ_i scale_i * factor_i * B_i A_i, with
+ * matrices of low rank. They are numbered; a sequence has a scale for each (batch_seq). */
+enum { ADAPTERS_MAX = 16 };
+
 /* ---- KV cache: pages of KV_PAGE_TOKENS tokens; a sequence has a table of page numbers ----
  *
  * A layer that is not attention carries a state of fixed size from token to token instead: the last
@@ -74,7 +78,8 @@ enum op_kind {
                     w has the width of a group or of the row, NULL = ones */
     OP_LAYER_NORM, /* dst = (a - mean) / sqrt(var + eps) * w + bias, over groups as above; bias has
                       the width of w, NULL = zeros */
-    OP_MATMUL, /* dst[r] = Σ_c w[r][c] * a[c] + bias[r]                    (bias may be NULL) */
+    OP_MATMUL, /* dst[r] = Σ_c w[r][c] * a[c] + bias[r]                    (bias may be NULL), and
+                  what the row's adapters add to that */
     OP_ROPE,   /* dst = a with its heads of `head` values rotated by the token's position; in place
                   when dst == a */
     OP_KV_STORE,  /* writes key slot a and value slot b of `layer` at the tokens' positions */
@@ -258,6 +263,7 @@ struct batch_seq {
     const int32_t *sees; /* NULL, or [n]: the last position that each token's causal attention sees, in
                             place of its own; never less than that, ascending, within the part */
     int32_t state_in, state_out;
+    const float *scales; /* [ADAPTERS_MAX] of the adapters; NULL = none has a part in it */
 };
 
 struct batch {
@@ -280,6 +286,11 @@ struct backend_ops {
     int (*weight_load)(struct backend *b, const struct weight_desc *desc, struct weight **ret,
                        bool *ret_keeps_data, struct error *err);
     void (*weight_free)(struct backend *b, struct weight *w);
+
+    /* Adapter `index` has the part factor * B A in products with w, OP_MATMUL's alone. a: [rank][cols
+     * of w], bm: [rows of w][rank]; both are borrowed and must live as long as w is used. */
+    int (*weight_adapt)(struct backend *b, struct weight *w, uint32_t index, const struct weight *a,
+                        const struct weight *bm, float factor, struct error *err);
 
     int (*kv_create)(struct backend *b, const struct kv_desc *desc, struct kv **ret,
                      struct error *err);

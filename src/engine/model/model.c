@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/compiler.h"
+#include "engine/model/adapter.h"
 #include "engine/model/encoder.h"
 #include "engine/model/plan.h"
 #include "engine/model/weights.h"
@@ -22,6 +23,8 @@ struct model {
     struct model_plan hidden;
     struct model_plan rank, dense; /* no operations where there is no such head */
     uint32_t rank_width, dense_width;
+    struct adapter *adapters[ADAPTERS_MAX];
+    uint32_t n_adapters;
 };
 
 DEFINE_CLEANUP(model, struct model, model_free);
@@ -85,6 +88,8 @@ void model_free(struct model *m)
     model_plan_release(&m->hidden);
     model_plan_release(&m->rank);
     model_plan_release(&m->dense);
+    for (uint32_t i = 0; i < m->n_adapters; i++)
+        adapter_free(m->adapters[i]);
     encoder_weights_release(&m->encoder);
     weights_release(&m->weights);
     if (m->backend)
@@ -92,6 +97,26 @@ void model_free(struct model *m)
     descriptor_release(&m->desc);
     gguf_free(m->gguf);
     free(m);
+}
+
+int model_add_adapter(struct model *m, const char *path, struct error *err)
+{
+    const struct adapter_target target = {&m->desc, &m->weights.tensors, &m->logits.plan,
+                                          m->backend};
+    if (!model_generates(m))
+        return error_set(err, ERR_UNSUPPORTED, "a model of architecture '%s' takes no adapters",
+                         m->desc.arch);
+    if (m->n_adapters == ADAPTERS_MAX)
+        return error_set(err, ERR_TOO_LARGE, "at most %d adapters are possible", ADAPTERS_MAX);
+    int r = adapter_load(path, &target, m->n_adapters, &m->adapters[m->n_adapters], err);
+    if (r == 0)
+        m->n_adapters++;
+    return r;
+}
+
+uint32_t model_n_adapters(const struct model *m)
+{
+    return m->n_adapters;
 }
 
 int model_set_context(struct model *m, uint32_t n_ctx, struct error *err)

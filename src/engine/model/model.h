@@ -36,6 +36,11 @@ int model_load(const char *path, const struct model_options *o, struct model **r
                struct error *err);
 void model_free(struct model *m); /* NULL is fine */
 
+/* Puts a LoRA adapter (adapter.h) on the model, as the next number from 0. Without effect until a
+ * sequence gives it a scale. A failure leaves the model unusable. */
+int model_add_adapter(struct model *m, const char *path, struct error *err);
+uint32_t model_n_adapters(const struct model *m);
+
 /* The most tokens that a sequence will have, 1 or more; until this is called, n_ctx_train. What the
  * model computes may depend on it (LongRoPE). ERR_INVALID for more than it can tell apart. */
 int model_set_context(struct model *m, uint32_t n_ctx, struct error *err);

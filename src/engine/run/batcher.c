@@ -208,7 +208,8 @@ static void slot_start(struct batcher *b, struct slot *s, struct generation *g, 
     s->n_ids = s->n_prompt = p->n;
     s->n_predicted = 0;
     memcpy(s->ids, p->ids, p->n * sizeof(*s->ids));
-    s->n_past = s->n_cached = cache_seq_begin(&b->cache, &s->cache, s->ids, p->n, g->cache_prompt);
+    s->n_past = s->n_cached = cache_seq_begin(&b->cache, &s->cache, s->ids, p->n,
+                                              g->adapted ? &g->adapters : NULL, g->cache_prompt);
     for (uint32_t i = 0; i < p->n; i++)
         if (s->ids[i] >= 0) /* media are no tokens that could be said again */
             sampler_accept(g->choices[choice].sampler, s->ids[i]);
@@ -501,6 +502,7 @@ static bool fill_media(struct batcher *b, const struct slot *s, int32_t first_ro
 static void add_parts(struct batcher *b, const struct slot *s, struct batch *batch)
 {
     int32_t row = batch->n_tokens, n_past = (int32_t)s->n_past, state = s->cache.state;
+    const float *scales = s->g->adapted ? s->g->adapters.scales : NULL;
     for (uint32_t i = 0; i < s->cache.n_parts; i++) {
         const struct cache_part *part = &s->cache.parts[i];
         b->seqs[batch->n_seqs++] = (struct batch_seq){.first = row,
@@ -508,7 +510,8 @@ static void add_parts(struct batcher *b, const struct slot *s, struct batch *bat
                                                       .n_past = n_past,
                                                       .pages = s->cache.pages,
                                                       .state_in = state,
-                                                      .state_out = part->state};
+                                                      .state_out = part->state,
+                                                      .scales = scales};
         row += (int32_t)part->n;
         n_past += (int32_t)part->n;
         state = part->state;

@@ -106,8 +106,9 @@ struct generation_request {
     bool logprobs;
     bool marks; /* control tokens are in the text as 0xFF NAME 0xFF */
     struct reasoning_limit reasoning;
-    struct grammar *grammar; /* what the text must be, borrowed; NULL = anything */
-    uint32_t n_top_logprobs; /* with logprobs: 0..TOP_LOGPROBS_MAX likeliest tokens each */
+    struct grammar *grammar;    /* what the text must be, borrowed; NULL = anything */
+    float scales[ADAPTERS_MAX]; /* of the model's adapters; 0 = not used */
+    uint32_t n_top_logprobs;    /* with logprobs: 0..TOP_LOGPROBS_MAX likeliest tokens each */
 };
 #define GENERATION_REQUEST_INIT                                \
     ((struct generation_request){.n_prompts = 1,               \

@@ -127,7 +127,7 @@ static bool copy_part(struct cache *c, struct cache_seq *s, const struct prefix_
 static uint32_t take_up(struct cache *c, struct cache_seq *s, const int32_t *ids, uint32_t n)
 {
     struct prefix_match m;
-    prefix_tree_find(c->tree, ids, n, s->pages, &m);
+    prefix_tree_find(c->tree, s->root, ids, n, s->pages, &m);
     s->n_pages = s->n_entered = m.n_pages;
     s->node = m.node;
     s->state = m.state;
@@ -143,13 +143,13 @@ static uint32_t take_up(struct cache *c, struct cache_seq *s, const int32_t *ids
     for (uint32_t i = 0; i < s->n_pages; i++)
         kv_pages_unref(&c->pages, s->pages[i]);
     drop_state(c, m.state);
-    prefix_tree_find(c->tree, ids, n_past, s->pages, &m);
+    prefix_tree_find(c->tree, s->root, ids, n_past, s->pages, &m);
     if (m.part_page >= 0) { /* the page's state went in between: begin at the beginning */
         kv_pages_unref(&c->pages, m.part_page);
         for (uint32_t i = 0; i < m.n_pages; i++)
             kv_pages_unref(&c->pages, s->pages[i]);
         drop_state(c, m.state);
-        m = (struct prefix_match){.node = prefix_tree_root(c->tree), .state = -1};
+        m = (struct prefix_match){.node = s->root, .state = -1};
     }
     s->n_pages = s->n_entered = m.n_pages;
     s->node = m.node;
@@ -158,13 +158,14 @@ static uint32_t take_up(struct cache *c, struct cache_seq *s, const int32_t *ids
 }
 
 uint32_t cache_seq_begin(struct cache *c, struct cache_seq *s, const int32_t *ids, uint32_t n,
-                         bool share)
+                         const struct prefix_key *key, bool share)
 {
     assert(n > 0 && s->n_pages == 0 && s->state < 0 && s->n_parts == 0 && s->n_kept == 0);
-    s->share = share;
+    s->root = share ? prefix_tree_root(c->tree, key) : NULL;
+    s->share = s->root != NULL;
     s->n_entered = 0;
-    s->node = prefix_tree_root(c->tree);
-    return share ? take_up(c, s, ids, n - 1) : 0;
+    s->node = s->root;
+    return s->share ? take_up(c, s, ids, n - 1) : 0;
 }
 
 /* ---- a step ---- */
@@ -315,4 +316,6 @@ void cache_seq_end(struct cache *c, struct cache_seq *s, const int32_t *ids, uin
     s->n_pages = s->n_kept = 0;
     s->state = -1;
     s->node = NULL;
+    if (s->root)
+        prefix_tree_root_unref(c->tree, TAKE(s->root));
 }

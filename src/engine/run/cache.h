@@ -3,7 +3,7 @@
  * The KV cache of all sequences: one pool of pages on the backend, a table of pages per sequence,
  * and the prefix tree that lets sequences share what they have in common.
  *
- *     n_past = cache_seq_begin(c, &s, ids, n, true);       // pages found in the tree
+ *     n_past = cache_seq_begin(c, &s, ids, n, NULL, true); // pages found in the tree
  *     cache_seq_reserve(c, &s, n_past, 20)                 // pages for the next 20 tokens
  *     ... the backend writes rows n_past .. n_past+19 ...
  *     cache_seq_commit(c, &s, ids, n_past + 20);           // full pages enter the tree
@@ -81,6 +81,7 @@ struct cache_seq {
     bool share;               /* look into the tree, enter pages into it */
     uint32_t n_entered;       /* pages that stand in the tree */
     struct prefix_node *node; /* of the last one of these */
+    struct prefix_node *root; /* of the sequence's key; NULL if it shares nothing */
 
     int32_t state;    /* behind what is computed; -1 = nothing is, or no layer has one */
     bool state_kept;  /* the tree has it, or it is among `kept` */
@@ -93,10 +94,11 @@ struct cache_seq {
 int cache_seq_init(struct cache *c, struct cache_seq *s, struct error *err);
 void cache_seq_release(struct cache_seq *s);
 
-/* Starts a sequence with the prompt ids[0..n). Returns how many tokens the cache holds already;
+/* Starts a sequence with the prompt ids[0..n); key: NULL, or the adapters it is computed with.
+ * Returns how many tokens the cache holds already;
  * less than n, as the last one must be computed for its logits. */
 uint32_t cache_seq_begin(struct cache *c, struct cache_seq *s, const int32_t *ids, uint32_t n,
-                         bool share);
+                         const struct prefix_key *key, bool share);
 
 /* Plans a step: pages, and a state slot, for n more tokens behind n_past, together within the
  * context size, in one part. What a step before planned and did not commit is given back. Fails

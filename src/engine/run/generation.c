@@ -177,6 +177,10 @@ int generation_create(struct batcher *b, struct lm *lm, uint32_t ctx_size,
     g->n_choices = (uint32_t)n_choices;
     g->n_predict = req->n_predict < 0 ? UINT32_MAX : (uint32_t)MIN(req->n_predict, UINT32_MAX);
     g->cache_prompt = req->cache_prompt;
+    for (size_t i = 0; i < ADAPTERS_MAX; i++) {
+        g->adapters.scales[i] = req->scales[i] + 0.0f; /* never -0: keys are compared as bytes */
+        g->adapted |= req->scales[i] != 0;
+    }
     g->logprobs = req->logprobs;
     g->n_top_logprobs = MIN(MIN(req->n_top_logprobs, (uint32_t)TOP_LOGPROBS_MAX), lm->n_vocab);
     g->prompts = xcalloc(g->n_prompts, sizeof(*g->prompts));

@@ -10,6 +10,7 @@
 
 #include "engine/run/batcher.h"
 #include "engine/run/output.h"
+#include "engine/run/prefix_tree.h"
 #include "engine/run/reasoning_watch.h"
 
 /* One sequence of the request. */
@@ -41,6 +42,8 @@ struct generation {
     uint32_t n_predict;            /* UINT32_MAX = until the context is full */
     bool cache_prompt, logprobs;
     uint32_t n_top_logprobs;
+    struct prefix_key adapters;
+    bool adapted; /* any of their scales is not 0 */
 
     /* The batcher thread's. */
     struct generation_prompt *prompts; /* [n_prompts] */

@@ -62,6 +62,12 @@ int lm_open(const char *path, const struct lm_options *o, struct lm **ret, struc
                       tokenizer_n_tokens(lm->tokenizer), lm->n_vocab);
     if (r == 0)
         r = find_eog(lm, err);
+    for (uint32_t i = 0; r == 0 && i < o->n_adapters; i++) {
+        r = model_add_adapter(lm->model, o->adapters[i].path, err);
+        if (r == 0)
+            lm->adapters[lm->n_adapters++] =
+                (struct lm_adapter){xstrdup(o->adapters[i].path), o->adapters[i].scale};
+    }
     if (r < 0) {
         lm_close(lm);
         return r;
@@ -78,10 +84,18 @@ void lm_close(struct lm *lm)
     pthread_mutex_destroy(&lm->lock);
     tokenizer_free(lm->tokenizer);
     model_free(lm->model);
+    for (uint32_t i = 0; i < lm->n_adapters; i++)
+        free(lm->adapters[i].path);
     free(lm->eog);
     free(lm->path);
     free(lm->name);
     free(lm);
+}
+
+void lm_adapter_scales(const struct lm *lm, float ret[ADAPTERS_MAX])
+{
+    for (uint32_t i = 0; i < ADAPTERS_MAX; i++)
+        ret[i] = i < lm->n_adapters ? lm->adapters[i].scale : 0;
 }
 
 static struct str token_text(const struct lm *lm, int32_t id)

@@ -23,6 +23,12 @@
 #include "engine/model/model.h"
 #include "engine/text/tokenizer.h"
 
+/* A LoRA adapter of the model (engine/model/adapter.h). */
+struct lm_adapter {
+    char *path;
+    float scale; /* what whoever opened the model wishes */
+};
+
 struct lm {
     struct model *model;
     struct tokenizer *tokenizer;
@@ -35,17 +41,24 @@ struct lm {
     uint32_t n_embd;
     uint64_t n_params;
     uint64_t file_bytes;
+    struct lm_adapter adapters[ADAPTERS_MAX]; /* by number */
+    uint32_t n_adapters;
     pthread_mutex_t lock;
     struct grammar_vocab *grammar_vocab; /* guarded by: lock; NULL until it is needed */
 };
 
 struct lm_options {
-    uint32_t n_threads; /* 0 = default */
+    uint32_t n_threads;                       /* 0 = default */
+    struct lm_adapter adapters[ADAPTERS_MAX]; /* paths borrowed */
+    uint32_t n_adapters;
 };
 
 /* A vocabulary that does not fit the model's matrices is ERR_CORRUPT. */
 int lm_open(const char *path, const struct lm_options *o, struct lm **ret, struct error *err);
 void lm_close(struct lm *lm); /* NULL is fine */
+
+/* The scales that the adapters were opened with; 0 beyond them. */
+void lm_adapter_scales(const struct lm *lm, float ret[ADAPTERS_MAX]);
 
 /* The vocabulary for grammars, made at the first call; borrowed. Any thread. */
 int lm_grammar_vocab(struct lm *lm, const struct grammar_vocab **ret, struct error *err);

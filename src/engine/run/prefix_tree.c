@@ -2,6 +2,8 @@
  *
  * The prefix tree over KV cache pages.
  *
+ * Roots stand for no page; there is one for each key in use.
+ *
  * Children hang in a plain list: a branch point has a handful of them, and comparing ids stops at
  * the first difference. All nodes but the root stand in one list from the least to the most
  * recently used. Touching a path goes from its end to the root, so that a parent is always younger
@@ -34,9 +36,19 @@ struct prefix_node {
     int32_t ids[KV_PAGE_TOKENS];
 };
 
+/* The root of a key. */
+struct root {
+    struct prefix_node node;
+    struct prefix_key key;
+    uint32_t refs;
+    struct root *next;
+};
+
 struct prefix_tree {
     struct kv_pages *pages;
-    struct prefix_node root; /* stands for no page; also the head of the list by use */
+    struct prefix_node root; /* of plain texts; also the head of the list by use */
+    struct root *roots;      /* of other keys, newest first */
+    uint32_t n_roots;
     struct prefix_node *nodes, *unused;
     uint32_t n_nodes;
     struct kv_pages *states;    /* NULL: no layer has any */
@@ -64,7 +76,7 @@ static void use_push(struct prefix_tree *t, struct prefix_node *node)
 
 static void touch_path(struct prefix_tree *t, struct prefix_node *node)
 {
-    for (; node != &t->root; node = node->parent) {
+    for (; node->parent; node = node->parent) {
         use_unlink(node);
         use_push(t, node);
     }
@@ -178,14 +190,59 @@ void prefix_tree_free(struct prefix_tree *t)
         kv_pages_unref(t->pages, n->page);
     for (struct snapshot *k = t->by_use.younger; k != &t->by_use; k = k->younger)
         kv_pages_unref(t->states, k->state);
+    while (t->roots) {
+        struct root *r = t->roots;
+        t->roots = r->next;
+        free(r);
+    }
     free(t->snapshots);
     free(t->nodes);
     free(t);
 }
 
-struct prefix_node *prefix_tree_root(struct prefix_tree *t)
+/* ---- roots ---- */
+
+/* Frees the roots that nobody uses and under which there is nothing. */
+static void drop_roots(struct prefix_tree *t)
 {
-    return &t->root;
+    for (struct root **at = &t->roots; *at;) {
+        struct root *r = *at;
+        if (r->refs > 0 || r->node.first_child) {
+            at = &r->next;
+            continue;
+        }
+        *at = r->next;
+        free(r);
+        t->n_roots--;
+    }
+}
+
+struct prefix_node *prefix_tree_root(struct prefix_tree *t, const struct prefix_key *key)
+{
+    if (!key)
+        return &t->root;
+    struct root *r = t->roots;
+    while (r && memcmp(&r->key, key, sizeof(*key)) != 0)
+        r = r->next;
+    if (!r) {
+        drop_roots(t);
+        if (t->n_roots == PREFIX_KEYS_MAX)
+            return NULL;
+        r = xcalloc(1, sizeof(*r));
+        r->node.page = -1;
+        r->key = *key;
+        r->next = t->roots;
+        t->roots = r;
+        t->n_roots++;
+    }
+    r->refs++;
+    return &r->node;
+}
+
+void prefix_tree_root_unref(struct prefix_tree *t, struct prefix_node *root)
+{
+    if (root != &t->root)
+        CONTAINER_OF(root, struct root, node)->refs--;
 }
 
 uint32_t prefix_tree_n_nodes(const struct prefix_tree *t)
@@ -256,10 +313,10 @@ static void look_for_states(const struct place *at, const int32_t *ids, size_t n
     }
 }
 
-void prefix_tree_find(struct prefix_tree *t, const int32_t *ids, size_t n, int32_t *pages_out,
-                      struct prefix_match *ret)
+void prefix_tree_find(struct prefix_tree *t, struct prefix_node *root, const int32_t *ids, size_t n,
+                      int32_t *pages_out, struct prefix_match *ret)
 {
-    struct place at = {.node = &t->root}, best = at;
+    struct place at = {.node = root}, best = at;
     for (;;) {
         uint32_t common;
         struct prefix_node *c = best_child(at.node, ids, n, &common);

@@ -36,6 +36,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "engine/backend/backend.h"
 #include "engine/run/kv_pages.h"
 
 struct prefix_tree;
@@ -47,7 +48,18 @@ int prefix_tree_create(struct kv_pages *pages, struct kv_pages *states, struct p
                        struct error *err);
 void prefix_tree_free(struct prefix_tree *t); /* drops its references; NULL is fine */
 
-struct prefix_node *prefix_tree_root(struct prefix_tree *t);
+/* What a token's keys and values depend on besides the tokens before it: texts of different keys
+ * share nothing. */
+struct prefix_key {
+    float scales[ADAPTERS_MAX]; /* of the adapters */
+};
+
+enum { PREFIX_KEYS_MAX = 64 };
+
+/* The root of all texts with a key, NULL = that of plain texts. The caller gets a reference. NULL
+ * if PREFIX_KEYS_MAX keys are in use. */
+struct prefix_node *prefix_tree_root(struct prefix_tree *t, const struct prefix_key *key);
+void prefix_tree_root_unref(struct prefix_tree *t, struct prefix_node *root);
 
 /* What a lookup found. */
 struct prefix_match {
@@ -58,10 +70,10 @@ struct prefix_match {
     int32_t state; /* after all these tokens; -1 = no layer has one, or none of them is known */
 };
 
-/* Follows ids[0..n) from the root. The caller gets a reference to each full page, stored in
+/* Follows ids[0..n) from a root. The caller gets a reference to each full page, stored in
  * pages_out[0..n_pages), one to part_page if there is one, and one to `state`. */
-void prefix_tree_find(struct prefix_tree *t, const int32_t *ids, size_t n, int32_t *pages_out,
-                      struct prefix_match *ret);
+void prefix_tree_find(struct prefix_tree *t, struct prefix_node *root, const int32_t *ids, size_t n,
+                      int32_t *pages_out, struct prefix_match *ret);
 
 /* Enters a page with the tokens ids[0..n), 0 < n <= KV_PAGE_TOKENS, that follow `parent`. The tree
  * takes a reference of its own. If it has these tokens already, *page is exchanged for that page:

@@ -20,6 +20,7 @@
 #include "base/compiler.h"
 #include "engine/run/lm.h"
 #include "engine/verbs/jsonl.h"
+#include "engine/verbs/lora_option.h"
 #include "engine/verbs/verbs.h"
 
 enum { CHUNK_TOKENS = 512 };
@@ -28,6 +29,7 @@ struct eval_options {
     const char *model;
     const char *cache_type;
     int64_t ctx_size, threads;
+    struct opt_list lora;
 };
 
 const struct opt verb_eval_opts[] = {
@@ -40,6 +42,7 @@ const struct opt verb_eval_opts[] = {
      "f32 (the default) or f16: how keys and values are kept"},
     {"threads", 't', OPT_INT, offsetof(struct eval_options, threads), "N",
      "threads; 0, the default, takes the physical cores", .min = 0, .max = 1024},
+    LORA_OPTION(offsetof(struct eval_options, lora)),
     OPT_END,
 };
 
@@ -52,6 +55,7 @@ struct eval {
     uint32_t n_pages;
     int32_t state; /* of two slots, the one behind the last token */
     float *logits; /* [n_vocab] of the last position */
+    float scales[ADAPTERS_MAX];
 };
 
 /* ---- the model ---- */
@@ -84,7 +88,8 @@ static struct batch_seq sequence(const struct eval *e, int32_t step, size_t n_pa
                               .n_past = (int32_t)n_past,
                               .pages = e->pages,
                               .state_in = n_past > 0 ? e->state : -1,
-                              .state_out = !e->state};
+                              .state_out = !e->state,
+                              .scales = e->lm->n_adapters > 0 ? e->scales : NULL};
 }
 
 /* Computes n tokens behind n_past others; leaves the logits of the last in e->logits. */
@@ -267,9 +272,13 @@ static int open_model(struct eval *e, const struct eval_options *o, struct error
         return error_set(err, ERR_INVALID, "--cache-type is '%s', but f32 or f16 is needed",
                          o->cache_type);
     struct lm_options lo = {.n_threads = (uint32_t)o->threads};
-    int r = lm_open(o->model, &lo, &e->lm, err);
+    int r = lora_option_parse(&o->lora, &lo, err);
+    if (r == 0)
+        r = lm_open(o->model, &lo, &e->lm, err);
+    lora_option_release(&lo);
     if (r < 0)
         return r;
+    lm_adapter_scales(e->lm, e->scales);
     e->n_ctx = o->ctx_size > 0 ? (uint32_t)o->ctx_size : MIN(e->lm->n_ctx_train, 1u << 24);
     r = model_set_context(e->lm->model, e->n_ctx, err);
     if (r < 0)
@@ -300,5 +309,6 @@ int verb_eval(int argc, char **argv)
     int r = open_model(&e, &o, &err);
     if (r == 0)
         r = jsonl_run(answer, &e, &err);
+    opt_list_release(&o.lora);
     return r < 0 ? verb_fail(&err) : 0;
 }

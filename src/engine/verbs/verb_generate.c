@@ -6,6 +6,7 @@
 
 #include "base/compiler.h"
 #include "engine/run/batcher.h"
+#include "engine/verbs/lora_option.h"
 #include "engine/verbs/verbs.h"
 
 struct generate_options {
@@ -13,6 +14,7 @@ struct generate_options {
     int64_t n_predict, seed, top_k, ctx_size, threads;
     double temp, top_p, min_p, repeat_penalty;
     bool ignore_eos;
+    struct opt_list lora;
 };
 
 const struct opt verb_generate_opts[] = {
@@ -42,6 +44,7 @@ const struct opt verb_generate_opts[] = {
      "context size in tokens; 0, the default, chooses one", .min = 0, .max = CTX_SIZE_MAX},
     {"threads", 't', OPT_INT, offsetof(struct generate_options, threads), "N",
      "threads; 0, the default, takes the physical cores", .min = 0, .max = 1024},
+    LORA_OPTION(offsetof(struct generate_options, lora)),
     OPT_END,
 };
 
@@ -90,6 +93,7 @@ static int generate(const struct generate_options *o, struct lm *lm, struct erro
     req.sampling.repeat_penalty = o->repeat_penalty;
     req.sampling.ignore_eos = o->ignore_eos;
     req.sampling.seed = o->seed == -1 ? sampling_random_seed() : (uint64_t)o->seed;
+    lm_adapter_scales(lm, req.scales);
     struct generation *g;
     r = batcher_submit(b, &req, &g, err);
     if (r == 0) {
@@ -119,9 +123,13 @@ int verb_generate(int argc, char **argv)
     }
     struct lm *lm = NULL;
     struct lm_options lo = {.n_threads = (uint32_t)o.threads};
-    int r = lm_open(o.model, &lo, &lm, &err);
+    int r = lora_option_parse(&o.lora, &lo, &err);
+    if (r == 0)
+        r = lm_open(o.model, &lo, &lm, &err);
     if (r == 0)
         r = generate(&o, lm, &err);
     lm_close(lm);
+    lora_option_release(&lo);
+    opt_list_release(&o.lora);
     return r < 0 ? verb_fail(&err) : 0;
 }

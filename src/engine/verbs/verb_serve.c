@@ -24,6 +24,7 @@
 #include "engine/api/api.h"
 #include "engine/backend/backend.h"
 #include "engine/sandbox.h"
+#include "engine/verbs/lora_option.h"
 #include "engine/verbs/verbs.h"
 
 enum { STOP_SECONDS = 5, DEFAULT_PARALLEL = 4 };
@@ -32,6 +33,7 @@ struct serve_options {
     const char *model, *socket, *host, *template_file, *cache_type, *alias, *mmproj, *pooling;
     int64_t port, ctx_size, n_parallel, threads, lifeline_fd;
     bool no_sandbox;
+    struct opt_list lora;
     struct params_defaults defaults;
 };
 
@@ -42,6 +44,7 @@ const struct opt verb_serve_opts[] = {
      "the model, a .gguf file or the first of its parts"},
     {"mmproj", 0, OPT_STRING, offsetof(struct serve_options, mmproj), "FILE",
      "the model's multimodal projector, with which it sees images"},
+    LORA_OPTION(offsetof(struct serve_options, lora)),
     {"socket", 0, OPT_STRING, offsetof(struct serve_options, socket), "PATH",
      "listen on this Unix socket, open to the own user only"},
     {"host", 0, OPT_STRING, offsetof(struct serve_options, host), "ADDRESS",
@@ -227,10 +230,13 @@ struct loaded {
     struct vision *vision;
     struct error why_blind; /* a projector of a kind that is not supported */
     enum pooling pooling;
+    struct lora lora; /* n = 0: not initialised */
 };
 
 static void loaded_release(struct loaded *l)
 {
+    if (l->lora.n > 0)
+        lora_release(&l->lora);
     batcher_free(l->batcher);
     vision_close(l->vision);
     chat_template_free(l->chat_template);
@@ -308,7 +314,10 @@ static int load(const struct serve_options *o, enum kv_type kv_type, struct load
 {
     int64_t start = clock_mono_ms();
     struct lm_options lo = {.n_threads = (uint32_t)MAX(o->threads, 0)};
-    int r = lm_open(o->model, &lo, &l->lm, err);
+    int r = lora_option_parse(&o->lora, &lo, err);
+    if (r == 0)
+        r = lm_open(o->model, &lo, &l->lm, err);
+    lora_option_release(&lo);
     if (r == 0)
         r = choose_pooling(o, l, err);
     if (r == 0)
@@ -328,6 +337,11 @@ static int load(const struct serve_options *o, enum kv_type kv_type, struct load
     } else {
         bo.ctx_size = lm_default_ctx_size(l->lm, bo.n_parallel, kv_type);
         why = bo.ctx_size == l->lm->n_ctx_train ? "that of the training" : "what memory allows";
+    }
+    if (l->lm->n_adapters > 0) {
+        float scales[ADAPTERS_MAX];
+        lm_adapter_scales(l->lm, scales);
+        lora_init(&l->lora, scales, l->lm->n_adapters);
     }
     r = batcher_create(l->lm, &bo, &l->batcher, err);
     if (r == 0) {
@@ -365,6 +379,7 @@ static int serve(const struct serve_options *o, enum kv_type kv_type, struct err
                             .kv_type = kv_type,
                             .loaded_at = clock_wall_s(),
                             .defaults = o->defaults};
+        s.defaults.lora = l.lora.n > 0 ? &l.lora : NULL;
         atomic_store(&w.serving, true);
         api_ready(api, &s);
         log_info("ready");
@@ -400,5 +415,6 @@ int verb_serve(int argc, char **argv)
         o.host = "127.0.0.1";
     if (r == 0)
         r = serve(&o, kv_type, &err);
+    opt_list_release(&o.lora);
     return r < 0 ? verb_fail(&err) : 0;
 }

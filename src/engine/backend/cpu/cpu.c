@@ -19,6 +19,7 @@ static void cpu_destroy(struct backend *backend)
     for (uint32_t t = 0; t < b->n_threads; t++)
         scratch_release(&b->thread_scratch[t]);
     scratch_release(&b->vectors);
+    scratch_release(&b->middle);
     experts_release(b);
     for (size_t i = 0; i < ROPE_TABLES; i++)
         scratch_release(&b->rope[i].cos_sin);
@@ -34,6 +35,7 @@ static const struct backend_ops cpu_ops = {
     .name = "cpu",
     .weight_load = cpu_weight_load,
     .weight_free = cpu_weight_free,
+    .weight_adapt = cpu_weight_adapt,
     .kv_create = cpu_kv_create,
     .kv_free = cpu_kv_free,
     .kv_copy_page = cpu_kv_copy_page,

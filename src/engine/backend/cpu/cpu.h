@@ -12,12 +12,19 @@
 #include "engine/backend/cpu/pool.h"
 #include "engine/kernels/kernels.h"
 
+/* What an adapter adds to a product: factor * B (A x). */
+struct low_rank {
+    const struct weight *a, *b; /* NULL: the adapter leaves this weight alone */
+    float factor;
+};
+
 struct weight {
     enum weight_type type;
     uint32_t rows, cols;
     size_t row_bytes;
     const unsigned char *data; /* the caller's, or `owned` */
     float *owned;
+    struct low_rank *low_rank; /* [ADAPTERS_MAX], or NULL */
 };
 
 /* Pages lie one after the other; in a page, the layers; in a layer, the keys of each head as
@@ -78,10 +85,11 @@ struct backend_cpu {
     size_t n_slots;
     struct scratch *thread_scratch; /* [n_threads] */
     struct scratch vectors;         /* matmul's copy of its input */
+    struct scratch middle;          /* low_rank.c: products with A */
     struct scratch experts;         /* experts.c: the chosen rows on their way */
     struct expert_routes *routes;
-    int32_t *positions;             /* [cap_tokens] */
-    struct query_chunk *chunks;     /* [cap_tokens] */
+    int32_t *positions;         /* [cap_tokens] */
+    struct query_chunk *chunks; /* [cap_tokens] */
     size_t cap_tokens;
     uint32_t *op_rows; /* [cap_ops] rows that each operation reads */
     size_t cap_ops;
@@ -95,9 +103,11 @@ struct run {
     struct kv *kv;
     const struct batch *batch;
     const volatile bool *cancel;
-    float **slot;       /* [n_slots] rows of the slot's width */
+    float **slot; /* [n_slots] rows of the slot's width */
     size_t n_chunks;
-    unsigned rope_next; /* table to overwrite next */
+    unsigned rope_next;       /* table to overwrite next */
+    const float **row_scales; /* [n_tokens] of the adapters; NULL = no sequence has any */
+    bool *selected;           /* then: [n_slots] it holds the rows that OP_SELECT chose */
 };
 
 static inline bool run_canceled(const struct run *run)
@@ -153,6 +163,19 @@ uint64_t matmul_copy(const struct backend_cpu *b, const struct weight *w, uint32
 void matmul_rows(const struct backend_cpu *b, const struct weight *w, size_t begin, size_t end,
                  const float *x, size_t x_stride, uint32_t n_x, float *y, size_t y_stride,
                  float *panel);
+
+/* low_rank.c */
+int cpu_weight_adapt(struct backend *backend, struct weight *w, uint32_t index,
+                     const struct weight *a, const struct weight *b, float factor,
+                     struct error *err);
+/* Floats it needs for each thread, and once. */
+uint64_t low_rank_scratch(const struct backend_cpu *b, const struct weight *w);
+uint64_t low_rank_middle(const struct weight *w);
+/* Around a batch; then, behind each operation, and behind each matrix multiplication. */
+int low_rank_begin(struct run *run, struct error *err);
+void low_rank_end(struct run *run);
+void low_rank_follow(struct run *run, const struct op *op);
+void run_low_rank(struct run *run, const struct op *op, uint32_t n_rows);
 
 /* experts.c */
 int experts_reserve(struct backend_cpu *b, const struct expert_params *p, uint32_t n_rows,

@@ -140,8 +140,8 @@ static void xielu(const struct xielu_params *p, const float *a, size_t n, float 
 {
     for (size_t i = 0; i < n; i++) {
         float x = a[i];
-        dst[i] = x > 0 ? (p->p * x + p->beta) * x
-                       : p->n * (expm1f(fminf(x, p->eps)) - x) + p->beta * x;
+        dst[i] =
+            x > 0 ? (p->p * x + p->beta) * x : p->n * (expm1f(fminf(x, p->eps)) - x) + p->beta * x;
     }
 }
 
@@ -246,6 +246,7 @@ static int run_op(struct run *run, const struct op *op, uint32_t n_rows, struct 
         return 0;
     case OP_MATMUL:
         run_matmul(run, op, n_rows);
+        run_low_rank(run, op, n_rows);
         return 0;
     case OP_ROPE:
         return run_rope(run, op, err);
@@ -339,13 +340,17 @@ static int reserve(struct run *run, const uint32_t *slot_rows, struct error *err
             return r;
         run->slot[s] = b->slots[s].data;
     }
-    uint64_t most = 0, vectors = 0;
+    uint64_t most = 0, vectors = 0, middle = 0;
     for (size_t i = 0; i < plan->n_ops; i++) {
         const struct op *op = &plan->ops[i];
         uint64_t n = 0;
         if (op->kind == OP_MATMUL) {
             n = matmul_scratch(b, op->w, b->op_rows[i]);
             vectors = MAX(vectors, matmul_copy(b, op->w, b->op_rows[i]));
+            if (run->row_scales) {
+                n = MAX(n, low_rank_scratch(b, op->w));
+                middle = MAX(middle, low_rank_middle(op->w));
+            }
         } else if (op->kind == OP_ATTENTION) {
             n = attention_scratch(&op->attn);
         } else if (op->kind == OP_DELTA_NET) {
@@ -361,6 +366,8 @@ static int reserve(struct run *run, const uint32_t *slot_rows, struct error *err
         most = MAX(most, n);
     }
     int copied = scratch_reserve(&b->vectors, vectors, "activations", err);
+    if (copied == 0)
+        copied = scratch_reserve(&b->middle, middle, "activations", err);
     if (copied < 0)
         return copied;
     for (uint32_t t = 0; t < b->n_threads; t++) {
@@ -378,6 +385,7 @@ static int run_plan(struct run *run, struct error *err)
         int r = n_rows ? run_op(run, &run->plan->ops[i], n_rows, err) : 0;
         if (r < 0)
             return r;
+        low_rank_follow(run, &run->plan->ops[i]);
         if (run_canceled(run))
             return error_set(err, ERR_CANCELED, "the computation was canceled");
     }
@@ -402,6 +410,7 @@ int cpu_execute(struct backend *backend, const struct plan *plan, struct kv *kv,
     if (r < 0 || batch->n_tokens == 0)
         return r;
 
+    CLEANUP(low_rank_end)
     struct run run = {
         .b = b,
         .plan = plan,
@@ -414,7 +423,9 @@ int cpu_execute(struct backend *backend, const struct plan *plan, struct kv *kv,
     bool direct = slot_rows[plan->out_slot] == (uint32_t)batch->n_out && batch->n_out > 0;
     if (direct)
         slot[plan->out_slot] = out;
-    r = reserve(&run, slot_rows, err);
+    r = low_rank_begin(&run, err);
+    if (r == 0)
+        r = reserve(&run, slot_rows, err);
     if (r < 0)
         return r;
     lay_out_batch(&run);

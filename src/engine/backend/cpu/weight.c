@@ -59,6 +59,7 @@ void cpu_weight_free(struct backend *backend, struct weight *w)
     if (!w)
         return;
     free(w->owned);
+    free(w->low_rank);
     free(w);
 }
 

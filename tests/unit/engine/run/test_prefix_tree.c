@@ -68,7 +68,7 @@ static void teardown(struct fixture *f)
 static int32_t enter_keeping(struct fixture *f, const int32_t *ids, int n, int kept)
 {
     int32_t state = kept > 0 ? kv_pages_take(&f->states) : -1;
-    struct prefix_node *node = prefix_tree_root(f->tree);
+    struct prefix_node *node = prefix_tree_root(f->tree, NULL);
     int32_t pages[16];
     int n_pages = 0;
     for (int at = 0; at < n; at += P) {
@@ -96,7 +96,7 @@ static uint32_t known_state(struct fixture *f, const int32_t *ids, int n, int32_
 {
     int32_t pages[16];
     struct prefix_match m;
-    prefix_tree_find(f->tree, ids, (size_t)n, pages, &m);
+    prefix_tree_find(f->tree, prefix_tree_root(f->tree, NULL), ids, (size_t)n, pages, &m);
     for (uint32_t i = 0; i < m.n_pages; i++)
         kv_pages_unref(&f->pages, pages[i]);
     if (m.part_page >= 0)
@@ -152,7 +152,7 @@ static void test_prefix_tree__equal_pages_become_one(void **state)
     int32_t ids[P];
     fill(ids, P, 1);
     int32_t a = kv_pages_take(&f.pages), b = kv_pages_take(&f.pages), mine = b;
-    struct prefix_node *root = prefix_tree_root(f.tree);
+    struct prefix_node *root = prefix_tree_root(f.tree, NULL);
     struct prefix_node *x = prefix_tree_put(f.tree, root, ids, P, &a);
     struct prefix_node *y = prefix_tree_put(f.tree, root, ids, P, &b);
     assert_ptr_equal(x, y);
@@ -181,7 +181,7 @@ static void test_prefix_tree__evicts_the_oldest_leaf_not_in_use(void **state)
     /* c is held by a sequence. */
     int32_t page;
     struct prefix_match m;
-    prefix_tree_find(f.tree, c, P, &page, &m);
+    prefix_tree_find(f.tree, prefix_tree_root(f.tree, NULL), c, P, &page, &m);
     assert_int_equal(m.n_pages, 1);
 
     assert_true(prefix_tree_evict(f.tree));
@@ -245,7 +245,7 @@ static void test_prefix_tree__evicts_the_oldest_state_not_in_use(void **state)
     assert_int_equal(known(&f, ids, P), P); /* the first is the youngest now */
 
     struct prefix_match m; /* the second is held by a sequence */
-    prefix_tree_find(f.tree, ids, 2 * P, pages, &m);
+    prefix_tree_find(f.tree, prefix_tree_root(f.tree, NULL), ids, 2 * P, pages, &m);
     assert_int_equal(m.state, second);
     assert_true(prefix_tree_evict_state(f.tree));
     assert_int_equal(kv_pages_refs(&f.states, third), 0);
@@ -263,6 +263,63 @@ static void test_prefix_tree__evicts_the_oldest_state_not_in_use(void **state)
     teardown(&f);
 }
 
+/* What the tree knows of ids under a key; -1 if the key has no root. */
+static int known_under(struct fixture *f, float scale, const int32_t *ids, int n, bool put)
+{
+    struct prefix_key key = {.scales = {1, scale}};
+    struct prefix_node *root = prefix_tree_root(f->tree, &key);
+    struct prefix_match m;
+    int32_t pages[16];
+    if (!root)
+        return -1;
+    prefix_tree_find(f->tree, root, ids, (size_t)n, pages, &m);
+    for (uint32_t i = 0; i < m.n_pages; i++)
+        kv_pages_unref(&f->pages, pages[i]);
+    if (m.part_page >= 0)
+        kv_pages_unref(&f->pages, m.part_page);
+    if (put) {
+        int32_t page = kv_pages_take(&f->pages);
+        prefix_tree_put(f->tree, root, ids, P, &page);
+        kv_pages_unref(&f->pages, page);
+    }
+    prefix_tree_root_unref(f->tree, root);
+    return (int)(m.n_pages * P + (m.part_page >= 0 ? m.part_tokens : 0));
+}
+
+static void test_prefix_tree__keys_share_nothing(void **state)
+{
+    (void)state;
+    struct fixture f;
+    int32_t ids[P];
+    setup(&f, PREFIX_KEYS_MAX + 2);
+    fill(ids, P, 7);
+    assert_int_equal(known_under(&f, 0.5f, ids, P, true), 0);
+    assert_int_equal(known_under(&f, 0.5f, ids, P, false), P);
+    assert_int_equal(known_under(&f, 0.25f, ids, P, false), 0);
+    assert_int_equal(known(&f, ids, P), 0);
+    enter(&f, ids, P);
+    assert_int_equal(prefix_tree_n_nodes(f.tree), 2);
+
+    /* Keys under which something is kept are never more than so many. */
+    for (int i = 1; i < PREFIX_KEYS_MAX; i++)
+        assert_int_equal(known_under(&f, (float)i, ids, P, true), 0);
+    assert_int_equal(known_under(&f, 1000, ids, P, true), -1);
+    assert_int_equal(known_under(&f, 0.5f, ids, P, false), P);
+    while (prefix_tree_evict(f.tree))
+        ;
+    assert_int_equal(known_under(&f, 1000, ids, P, true), 0);
+
+    /* One that is in use keeps its place. */
+    struct prefix_key key = {.scales = {3}};
+    struct prefix_node *root = prefix_tree_root(f.tree, &key);
+    for (int i = 0; i < 2 * PREFIX_KEYS_MAX; i++)
+        assert_int_equal(known_under(&f, (float)(2000 + i), ids, P, false), 0);
+    assert_ptr_equal(prefix_tree_root(f.tree, &key), root);
+    prefix_tree_root_unref(f.tree, root);
+    prefix_tree_root_unref(f.tree, root);
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_prefix_tree__evicts_the_oldest_leaf_not_in_use),
         cmocka_unit_test(test_prefix_tree__ends_where_a_state_was_kept),
         cmocka_unit_test(test_prefix_tree__evicts_the_oldest_state_not_in_use),
+        cmocka_unit_test(test_prefix_tree__keys_share_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
