@@ -11,7 +11,7 @@ build_packages="gcc libc6-dev make meson ninja-build pkg-config python3
     libmicrohttpd-dev libjansson-dev libcurl4-openssl-dev libssl-dev libpcre2-dev libedit-dev
     libpng-dev libturbojpeg0-dev libwebp-dev"
 test_packages="libcmocka-dev clang libclang-rt-14-dev docker-registry skopeo curl procps
-    gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user docker.io busybox-static"
+    gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user busybox-static"
 
 wanted=$build_packages
 [ "${1:-}" = "--test" ] && wanted="$build_packages $test_packages"
@@ -28,6 +28,13 @@ fi
 # Any node will do for the client SDKs; the distribution's is large.
 if [ "${1:-}" = "--test" ] && ! { command -v node && command -v npm; } >/dev/null 2>&1; then
     wanted="$wanted nodejs npm"
+fi
+
+# A Docker engine for the tests, unless there is one from elsewhere, which the distribution's would
+# replace.
+if [ "${1:-}" = "--test" ] && ! command -v dockerd >/dev/null 2>&1 &&
+    ! dpkg-query -W docker-ce-cli >/dev/null 2>&1; then
+    wanted="$wanted docker.io"
 fi
 
 missing=""

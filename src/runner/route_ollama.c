@@ -124,6 +124,8 @@ static void serve(struct daemon *d, struct http_request *r, const struct api *ap
     bool unload = false;
     int result = turn_begin(&t, api, request, NULL, &err);
     if (result == 0)
+        result = scheduler_permit(r, t.model, &err);
+    if (result == 0)
         result = apply_settings(d, request, t.model, &unload, &err);
     const struct json *said = js_get(request, content);
     if (result < 0)
@@ -159,7 +161,9 @@ static int embed(struct daemon *d, struct http_request *r, const struct json *re
     struct json *given = js_get(request, input), *dimensions = js_get(request, "dimensions");
     if (!given)
         return error_set(err, ERR_INVALID, "'%s' is required", input);
-    int result = apply_settings(d, request, model, &unload, err);
+    int result = scheduler_permit(r, model, err);
+    if (result == 0)
+        result = apply_settings(d, request, model, &unload, err);
     if (result < 0)
         return result;
     js_set_cstr(body, "model", model);

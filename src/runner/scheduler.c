@@ -367,18 +367,24 @@ static int acquire(struct scheduler *s, struct target *t, const char *typed,
     }
 }
 
+int scheduler_permit(struct http_request *client, const char *model, struct error *err)
+{
+    const struct grant *grant = client ? http_request_attached(client) : NULL;
+    CLEANUP_FREE char *name = full_name(model);
+    if (!grant || grant_covers_model(grant, name))
+        return 0;
+    return error_set(err, ERR_DENIED, "the access token does not cover the model '%s'", model);
+}
+
 int scheduler_acquire(struct scheduler *s, const char *model, enum engine_mode mode,
                       struct http_request *client, struct lease **ret, struct error *err)
 {
     struct target t;
-    int result = find_target(s, model, mode, &t, err);
+    int result = scheduler_permit(client, model, err);
+    if (result == 0)
+        result = find_target(s, model, mode, &t, err);
     if (result < 0)
         return result;
-    const struct grant *grant = client ? http_request_attached(client) : NULL;
-    if (grant && !grant_covers_model(grant, t.name)) {
-        target_release(&t);
-        return error_set(err, ERR_DENIED, "the access token does not cover the model '%s'", model);
-    }
     if (client)
         http_request_on_cancel(client, wake_all, s);
     pthread_mutex_lock(&s->lock);

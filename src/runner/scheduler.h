@@ -46,9 +46,12 @@ int scheduler_start(const struct scheduler_options *o, struct scheduler **ret, s
 /* Stops every engine and waits for them. NULL is fine. */
 void scheduler_stop(struct scheduler *s);
 
+/* May the client use this model? ERR_DENIED when its access token does not cover it. */
+int scheduler_permit(struct http_request *client, const char *model, struct error *err);
+
 /* A running engine for the model, loading it first if need be. `client` (may be NULL) is who waits:
  * when it leaves, the wait ends with ERR_CANCELED. ERR_NOT_FOUND: no such model. Other failures say
- * "unable to load runner: …". */
+ * "unable to load runner: …"; ERR_DENIED as above. */
 int scheduler_acquire(struct scheduler *s, const char *model, enum engine_mode mode,
                       struct http_request *client, struct lease **ret, struct error *err);
 const char *lease_socket(const struct lease *l);

@@ -324,6 +324,8 @@ bool grant_covers_model(const struct grant *g, const char *full_name)
     static const char hub[] = "docker.io/";
     if (g->anything || !g->models)
         return true;
+    if (strchr(full_name, '@')) /* the digest decides then, and it may be another model's */
+        return false;
     const char *bare =
         strncmp(full_name, hub, strlen(hub)) == 0 ? full_name + strlen(hub) : full_name;
     const char *slash = strrchr(bare, '/');

@@ -46,7 +46,7 @@ struct grant {
 void grant_release(struct grant *g);
 
 /* Does the grant cover this model? By its full name ("docker.io/ai/smollm2:latest"); patterns may
- * leave out the registry and the tag. */
+ * leave out docker.io and the tag. Ids and digests are no names. */
 bool grant_covers_model(const struct grant *g, const char *full_name);
 
 struct tokens *tokens_open(const char *path); /* the file need not exist */

@@ -185,14 +185,22 @@ class Tokens(unittest.TestCase):
         slow = self.run_token("create", "slow", "--per-minute", "3").stdout.strip()
         d = Tcp("--require-token", "--tokens", self.file)
         self.addCleanup(d.close)
+        ids = {}
         for name in ["gemma3", "smollm2", "reg.io/ai/gemma3"]:
-            d.load("ai/" + name if "/" not in name else name, weights=name.encode())
+            ids[name] = d.load("ai/" + name if "/" not in name else name, weights=name.encode())
         body = {"messages": []}
         for model, status in [("gemma3", 200), ("ai/gemma3", 200), ("docker.io/ai/gemma3:latest", 200), ("smollm2", 403),
-                              ("reg.io/ai/gemma3", 403)]:
+                              ("reg.io/ai/gemma3", 403), ("ai/none", 403), (ids["smollm2"], 403),
+                              ("ai/gemma3@" + ids["smollm2"], 403)]:
             for path in ["/v1/chat/completions", "/exp/vDD4.40/engines/v1/chat/completions"]:
                 answer = d.ask("POST", path, gemma, json.dumps(dict(body, model=model)))
                 self.assertEqual(answer.status, status, (model, answer.text))
+        # Ollama's way of unloading and of settings stops there, too.
+        for path, more in [("/api/generate", {"keep_alive": 0}), ("/api/chat", {"options": {"num_ctx": 99}}),
+                           ("/api/embed", {"input": "x", "keep_alive": "1h"})]:
+            answer = d.ask("POST", path, gemma, json.dumps(dict(more, model="smollm2")))
+            self.assertEqual(answer.status, 403, answer.text)
+        self.assertEqual(d.get("/engines/_configure").json, [])
         self.assertEqual(d.ask("POST", "/models/create", gemma).status, 403)  # a limit on models is one on use
         got = [d.ask("GET", "/models", slow).status for _ in range(5)]
         self.assertEqual(got, [200, 200, 200, 429, 429])
