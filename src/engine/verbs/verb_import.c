@@ -16,7 +16,7 @@ struct import_verb_options {
 
 const struct opt verb_import_opts[] = {
     {"type", 't', OPT_STRING, offsetof(struct import_verb_options, type), "TYPE",
-     "what to make of the weights: BF16, F16, Q8_0, Q4_K_M and others; as they are stored by default"},
+     "what to make of the weights: BF16, F16, Q8_0, Q4_K_M and others; by default as they are"},
     {"threads", 0, OPT_INT, offsetof(struct import_verb_options, threads), "N",
      "threads; 0, the default, takes the physical cores", .min = 0, .max = 512},
     OPT_END,
