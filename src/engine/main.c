@@ -17,7 +17,7 @@ static const struct command commands[] = {
             "\n"
             "  GET  /health                200 when ready, 503 while loading\n"
             "  GET  /v1/models, /props, /slots, /metrics\n"
-            "  GET, POST /lora-adapters    the adapters of --lora and their scales; \"lora\" in requests\n"
+            "  GET, POST /lora-adapters    the scales of --lora; \"lora\" in requests\n"
             "  POST /v1/chat/completions   OpenAI's fields and llama-server's; \"stream\"\n"
             "  POST /v1/completions        the same with \"prompt\" in place of \"messages\"\n"
             "  POST /tokenize, /detokenize, /apply-template\n"
