@@ -93,6 +93,33 @@ static void test_opt__values(void **state)
     assert_null(args.v[4]);
 }
 
+/* An option whose value may be left out takes none from the next word. */
+static void test_opt__bare(void **state)
+{
+    (void)state;
+    static const struct opt bare_opts[] = {
+        {"door", 'd', OPT_STRING, offsetof(struct values, url), "PATH", "open it", .bare = "here"},
+        OPT_END,
+    };
+    static const struct command c = {.name = "x", .opts = bare_opts, .max_args = -1};
+    static const struct {
+        const char *option, *want;
+    } rows[] = {{"--door", "here"}, {"--door=there", "there"}, {"--door=", ""}, {"-d", "here"},
+                {"-d=there", "there"}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char name[] = "x", option[32], word[] = "word";
+        snprintf(option, sizeof(option), "%s", rows[i].option);
+        char *argv[] = {name, option, word, NULL};
+        struct values v = {0};
+        struct opt_args args;
+        struct error err = ERROR_INIT;
+        assert_ok(opt_parse(&c, 3, argv, &v, &args, &err));
+        assert_string_equal(v.url, rows[i].want);
+        assert_int_equal(args.n, 1);
+        assert_string_equal(args.v[0], "word");
+    }
+}
+
 static void test_opt__errors(void **state)
 {
     (void)state;
@@ -210,7 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_opt__values),   cmocka_unit_test(test_opt__errors),
         cmocka_unit_test(test_opt__dispatch), cmocka_unit_test(test_opt__help),
-        cmocka_unit_test(test_opt__complete),
+        cmocka_unit_test(test_opt__complete), cmocka_unit_test(test_opt__bare),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -199,10 +199,29 @@ static void test_proxy__environment(void **state)
         unsetenv(names[i]);
 }
 
+static void test_address__loopback_only(void **state)
+{
+    (void)state;
+    static const char *const yes[] = {"127.0.0.1", "127.9.8.7", "::1", "localhost", "LOCALHOST"};
+    static const char *const no[] = {"0.0.0.0",   "::",      "10.0.0.1", "172.17.0.1", "fe80::1",
+                                     "localhost.x", "host", "",         "127.1",      "128.0.0.1"};
+    for (size_t i = 0; i < ARRAY_LEN(yes); i++)
+        if (!address_is_loopback_only(yes[i]))
+            fail_msg("'%s' is loopback", yes[i]);
+    for (size_t i = 0; i < ARRAY_LEN(no); i++)
+        if (address_is_loopback_only(no[i]))
+            fail_msg("'%s' is not loopback", no[i]);
+    char address[ADDRESS_TEXT_MAX];
+    assert_true(address_of_interface("lo", address));
+    assert_string_equal(address, "127.0.0.1");
+    assert_false(address_of_interface("no-such-interface", address));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_address__kinds),
+        cmocka_unit_test(test_address__loopback_only),
         cmocka_unit_test(test_url__parse),
         cmocka_unit_test(test_proxy__list),
         cmocka_unit_test(test_proxy__environment),
