@@ -56,7 +56,7 @@ class LlamacppQuantize(unittest.TestCase):
         if sys.platform != "linux" or platform.machine() != "x86_64":
             raise unittest.SkipTest("the prebuilt llama.cpp is for x86-64 Linux")
         target = os.path.join(BUILD, "llamacpp_quantize")
-        npm.install(os.path.join(ROOT, "tests", "conformance", "llamacpp_quantize"), target)
+        npm.install(os.path.join(ROOT, "tests", "conformance", "llamacpp"), target)
         found = glob.glob(os.path.join(target, "node_modules", "@node-llama-cpp", "linux-x64", "bins", "*", "libllama.*so"))
         assert found, "the package has no libllama"
         cls.folder = os.path.dirname(found[0])
