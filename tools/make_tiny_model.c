@@ -16,11 +16,11 @@ struct options {
     const char *arch, *type, *shape, *rope_scaling;
     int64_t n_layers, n_embd, n_heads, n_kv_heads, head, n_ff, n_vocab, n_ctx, window, parts, seed;
     int64_t conv_width, inner, n_state, ssm_heads, ssm_groups, dt_rank, attention_period, n_draft,
-        n_experts, n_experts_used;
+        n_experts, n_experts_used, n_ff_shared, n_dense;
     int64_t rope_dims;
     int64_t longrope_ctx;
-    double rope_factor, freq_base, temp_scale, yarn_log_multiplier;
-    bool untied, biases, rope_freqs, no_vocab, no_rope, fused_qkv, qk_norms, parallel;
+    double expert_scale, rope_factor, freq_base, temp_scale, yarn_log_multiplier;
+    bool untied, biases, rope_freqs, no_vocab, no_rope, fused_qkv, qk_norms, parallel, expert_norm;
 };
 
 #define COUNT(field, text, most)                                                        \
@@ -32,13 +32,15 @@ static const struct opt opts[] = {
     {"shape", 's', OPT_STRING, offsetof(struct options, shape), "NAME",
      "the sizes of a real model: smollm2-135m, qwen3-0.6b, llama-3.2-1b"},
     {"arch", 'a', OPT_STRING, offsetof(struct options, arch), "NAME",
-     "llama (the default), qwen2, qwen3, qwen3moe, gemma2; gemma, gemma3, gemma3n, phi3, granite, smollm3, "
+     "llama (the default), qwen2, qwen3, qwen3moe, gemma2; gemma, gemma3, gemma3n, phi3, granite, "
+     "smollm3, "
      "mistral3, starcoder2, olmo2, command-r, cohere2, glm4, seed_oss, ernie4_5, phi2, falcon, "
      "gpt2, gptneox, stablelm, internlm2, exaone, exaone4, minicpm, baichuan, apertus, "
-     "starcoder, codeshell, nemotron, orion, chatglm, hunyuan-dense, arcee, xverse; lfm2, mamba, "
+     "starcoder, codeshell, nemotron, orion, chatglm, hunyuan-dense, arcee, xverse; gpt-oss, "
+     "qwen2moe, glm4moe, granitemoe, olmoe, ernie4_5-moe; lfm2, mamba, "
      "mamba2, granitehybrid, jamba, falcon-h1, nemotron_h or qwen35"},
     {"type", 't', OPT_STRING, offsetof(struct options, type), "TYPE",
-     "F32 (the default), F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K or Q6_K"},
+     "F32 (the default), F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K, Q6_K or MXFP4"},
     COUNT(n_layers, "n-layers", 1024),
     COUNT(n_embd, "n-embd", 1 << 20),
     COUNT(n_heads, "n-heads", 1 << 16),
@@ -59,6 +61,8 @@ static const struct opt opts[] = {
     COUNT(n_draft, "draft-layers", 16),
     COUNT(n_experts, "experts", 512),
     COUNT(n_experts_used, "experts-used", 512),
+    COUNT(n_ff_shared, "ff-shared", 1 << 22),
+    COUNT(n_dense, "dense-layers", 1024),
     COUNT(longrope_ctx, "longrope-ctx", INT32_MAX),
     COUNT(parts, "parts", 1024),
     {"seed", 0, OPT_INT, offsetof(struct options, seed), "N", "seed of the random numbers"},
@@ -82,6 +86,10 @@ static const struct opt opts[] = {
      "how queries grow with the position (mistral3)"},
     {"yarn-log-multiplier", 0, OPT_REAL, offsetof(struct options, yarn_log_multiplier), "X",
      "how much of YaRN's scale is taken back"},
+    {"expert-norm", 0, OPT_FLAG, offsetof(struct options, expert_norm),
+     .help = "shares of experts add up to one (glm4moe)"},
+    {"expert-scale", 0, OPT_REAL, offsetof(struct options, expert_scale), "X",
+     "what the experts' sum is multiplied by"},
     {"no-vocab", 0, OPT_FLAG, offsetof(struct options, no_vocab),
      .help = "leave the tokenizer out"},
     OPT_END,
@@ -162,6 +170,10 @@ static int make(const struct options *o, const char *path, struct error *err)
     set_count(&m.n_draft_layers, o->n_draft);
     set_count(&m.n_experts, o->n_experts);
     set_count(&m.n_experts_used, o->n_experts_used);
+    set_count(&m.n_ff_shared, o->n_ff_shared);
+    set_count(&m.n_dense, o->n_dense);
+    m.expert_norm = o->expert_norm;
+    m.expert_scale = o->expert_scale;
     set_count(&m.n_parts, o->parts);
     m.seed = (uint64_t)o->seed;
     m.rope_scaling = o->rope_scaling;

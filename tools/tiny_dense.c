@@ -68,6 +68,12 @@ static const struct family {
     {"arcee", NO_GATE},
     {"xverse", UNTIED},
     {"apertus", UNTIED | NO_GATE | QK_NORM},
+    {"gpt-oss", UNTIED | BIASES | POST_ATTN_NAME},
+    {"qwen2moe", UNTIED | QKV_BIASES},
+    {"glm4moe", UNTIED | QKV_BIASES | POST_ATTN_NAME},
+    {"granitemoe", LOGIT_SCALE | ALL_SCALES},
+    {"olmoe", UNTIED | QK_NORM_ALL},
+    {"ernie4_5-moe", QKV_BIASES},
     {NULL, 0},
 };
 
@@ -115,6 +121,7 @@ static void list_attention(struct tensor_list *l, const struct tiny_model *m, ui
     bool biases = m->biases || f & BIASES, fused = m->fused_qkv || f & FUSED_QKV;
     bool by_head = has_head_norms(m), pre = !(f & NO_PRE_NORM);
     bool norm_2 = is(m, "falcon") && m->parallel;
+    bool shared_norm = is(m, "glm4moe") && m->qk_norms; /* of all heads alike */
     /* Nothing else keeps this one's scores small. */
     enum fill q_norm = is(m, "gemma3n") ? FILL_BIAS : FILL_NORM;
     const struct layer_row rows[] = {
@@ -136,6 +143,9 @@ static void list_attention(struct tensor_list *l, const struct tiny_model *m, ui
         {"attn_k_norm.weight", f & QK_NORM_ALL, FILL_NORM, 1, kv},
         {"attn_q_norm.weight", by_head, FILL_NORM_2D, m->n_heads, m->head},
         {"attn_k_norm.weight", by_head, FILL_NORM_2D, m->n_kv_heads, m->head},
+        {"attn_q_norm.weight", shared_norm, FILL_NORM, 1, m->head},
+        {"attn_k_norm.weight", shared_norm, FILL_NORM, 1, m->head},
+        {"attn_sinks.weight", is(m, "gpt-oss"), FILL_BIAS, 1, m->n_heads},
         {"attn_output.weight", true, FILL_MATRIX, e, q},
         {"attn_output.bias", biases && !(f & QKV_BIASES), FILL_BIAS, 1, e},
         {"post_attention_norm.weight", f & (POST_NORMS | POST_ATTN_NAME), FILL_NORM, 1, e},
@@ -147,7 +157,8 @@ static void list_ffn(struct tensor_list *l, const struct tiny_model *m, uint32_t
 {
     unsigned f = family_of(m)->facts;
     uint32_t e = m->n_embd, n_ff = m->n_ff;
-    bool norm = has_ffn_norm(m), gate = !(f & NO_GATE), fused = f & FUSED_GATE;
+    bool experts = tiny_experts(m) && tiny_experts_layer(l, m, layer);
+    bool norm = has_ffn_norm(m), gate = !(f & NO_GATE) && !experts, fused = f & FUSED_GATE;
     bool optional = is(m, "granite") || is(m, "smollm3") || is(m, "mistral3") || is(m, "minicpm");
     bool biases = (f & BIASES && !(f & QKV_BIASES)) || (m->biases && optional);
     const struct layer_row rows[] = {
@@ -155,10 +166,10 @@ static void list_ffn(struct tensor_list *l, const struct tiny_model *m, uint32_t
         {"ffn_norm.bias", norm && f & NORM_BIAS, FILL_BIAS, 1, e},
         {"ffn_gate.weight", gate && !fused, FILL_MATRIX, n_ff, e},
         {"ffn_gate.bias", gate && biases, FILL_BIAS, 1, n_ff},
-        {"ffn_up.weight", true, FILL_MATRIX, fused ? 2 * n_ff : n_ff, e},
-        {"ffn_up.bias", biases, FILL_BIAS, 1, n_ff},
-        {"ffn_down.weight", true, FILL_MATRIX, e, n_ff},
-        {"ffn_down.bias", biases, FILL_BIAS, 1, e},
+        {"ffn_up.weight", !experts, FILL_MATRIX, fused ? 2 * n_ff : n_ff, e},
+        {"ffn_up.bias", biases && !experts, FILL_BIAS, 1, n_ff},
+        {"ffn_down.weight", !experts, FILL_MATRIX, e, n_ff},
+        {"ffn_down.bias", biases && !experts, FILL_BIAS, 1, e},
         {"post_ffw_norm.weight", f & POST_NORMS, FILL_NORM, 1, e},
     };
     tiny_list_layer(l, m, layer, rows, ARRAY_LEN(rows));
@@ -273,7 +284,7 @@ void tiny_dense_keys(struct gguf_writer *w, const struct tiny_model *m)
         {"attention.layer_norm_epsilon", f & LAYER_NORM, m->eps > 0 ? (float)m->eps : 1e-5f},
         {"embedding_scale", all, 1.7f},
         {"residual_scale", all, 0.3f},
-        {"attention.scale", is(m, "granite"), 0.4f},
+        {"attention.scale", is(m, "granite") || is(m, "granitemoe"), 0.4f},
         {"logit_scale", f & LOGIT_SCALE, all ? 3.0f : 0.6f},
         {"rope.freq_base_swa", m->local_base > 0, (float)m->local_base},
         {"attention.temperature_scale", m->temp_scale > 0, (float)m->temp_scale},

@@ -40,6 +40,11 @@ static void fill_row(const struct tiny_model *m, const struct tensor *t, uint64_
         return;
     }
     /* Matrices keep the size of their input: the variance of a uniform number is 1/3. */
+    if (t->fill == FILL_LARGE_2D) {
+        for (uint32_t i = 0; i < t->cols; i++)
+            row[i] = 12.0f * random_uniform(state);
+        return;
+    }
     bool decay = t->fill == FILL_DECAY || t->fill == FILL_DECAY_2D;
     bool norm = t->fill == FILL_NORM || t->fill == FILL_NORM_2D;
     bool matrix = t->fill == FILL_MATRIX || t->fill == FILL_EXPERTS || t->fill == FILL_CONV_2D ||
@@ -73,7 +78,10 @@ void tiny_list_add(struct tensor_list *l, enum fill fill, uint32_t type, uint32_
     l->items = xrealloc(l->items, l->n + 1, sizeof(*l->items));
     struct tensor *t = &l->items[l->n++];
     *t = (struct tensor){.fill = fill, .rows = rows, .cols = cols};
-    t->type = fill == FILL_MATRIX || fill == FILL_EMBEDDING ? fitting_type(type, cols) : WT_F32;
+    bool packed = fill == FILL_MATRIX || fill == FILL_EMBEDDING;
+    t->type = packed ? fitting_type(type, cols) : WT_F32;
+    if (fill == FILL_EXPERTS && type == WT_MXFP4)
+        t->type = fitting_type(type, cols);
     snprintf(t->name, sizeof(t->name), "%s", name);
 }
 
@@ -290,7 +298,7 @@ static void write_arch_keys(struct gguf_writer *w, const struct tiny_model *m)
         const char *key;
         uint32_t value;
     } counts[] = {
-        {"block_count", m->n_layers},           {"context_length", m->n_ctx},
+        {"block_count", m->n_layers + m->n_draft_layers},           {"context_length", m->n_ctx},
         {"embedding_length", m->n_embd},        {"feed_forward_length", m->n_ff},
         {"attention.head_count", m->n_heads},   {"attention.head_count_kv", m->n_kv_heads},
         {"attention.key_length", m->head},      {"attention.value_length", m->head},
@@ -347,6 +355,8 @@ static void write_metadata(struct gguf_writer *w, const struct tiny_model *m)
         tiny_recurrent_keys(w, m);
     if (tiny_dense(m))
         tiny_dense_keys(w, m);
+    if (tiny_experts(m))
+        tiny_experts_keys(w, m);
     if (!m->no_vocab)
         write_vocab(w, m);
 }

@@ -27,7 +27,12 @@ struct tiny_model {
     bool biases;     /* the optional biases; qwen2 and others always have their own */
     bool no_vocab;   /* no tokenizer: then n_vocab may be any number */
     uint32_t window; /* gemma2: 0 = 4096; others: 0 = none */
-    uint32_t n_experts, n_experts_used; /* llama, qwen3moe; 0 = none, 2. n_ff is each expert's */
+    uint32_t n_experts, n_experts_used; /* llama, qwen3moe, tiny_experts.c; 0 = none, 2. n_ff is
+                                           each expert's */
+    uint32_t n_ff_shared;               /* beside the experts; 0 = none. glm4moe: times n_ff */
+    uint32_t n_dense;                   /* layers at the beginning without experts */
+    bool expert_norm;                   /* glm4moe */
+    double expert_scale;                /* 0 = the file does not say */
     /* Recurrent layers; 0 = some small number. What they mean for each kind: recurrent.h in
      * src/engine/model. */
     uint32_t conv_width, inner, n_state, ssm_heads, ssm_groups, dt_rank;
@@ -35,7 +40,7 @@ struct tiny_model {
     bool norms_dt_b_c;         /* mamba: FalconMamba's norms without weights */
     bool no_rope;              /* granitehybrid, granite */
     bool no_conv_bias;         /* granitehybrid, falcon-h1 */
-    uint32_t n_draft_layers;   /* qwen35 */
+    uint32_t n_draft_layers;   /* qwen35, glm4moe */
     /* What only some models of an architecture have. */
     bool fused_qkv;
     bool qk_norms;         /* command-r, stablelm */

@@ -22,6 +22,7 @@ enum fill {
     FILL_CONV_2D,
     FILL_NORM_2D,
     FILL_BIAS_2D,
+    FILL_LARGE_2D, /* biases beyond what an activation is clamped to */
     FILL_DECAY, /* negative */
     FILL_DECAY_2D,
 };
@@ -60,6 +61,12 @@ void tiny_dense_layer(struct tensor_list *l, const struct tiny_model *m, uint32_
 void tiny_dense_globals(struct tensor_list *l, const struct tiny_model *m);
 bool tiny_dense_leaves_out(const struct tiny_model *m, const char *suffix);
 void tiny_dense_keys(struct gguf_writer *w, const struct tiny_model *m);
+
+/* tiny_experts.c: what such decoders have in place of one feed-forward part. */
+bool tiny_experts(const struct tiny_model *m);
+/* False: this layer has no experts. */
+bool tiny_experts_layer(struct tensor_list *l, const struct tiny_model *m, uint32_t layer);
+void tiny_experts_keys(struct gguf_writer *w, const struct tiny_model *m);
 
 /* tiny_recurrent.c: architectures whose layers are not, or not only, attention. */
 bool tiny_recurrent(const struct tiny_model *m);

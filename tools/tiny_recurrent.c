@@ -182,8 +182,6 @@ bool tiny_recurrent_leaves_out(const struct tiny_model *m, const char *suffix)
          rope = strncmp(suffix, "rope.", 5) == 0;
     if (strcmp(suffix, "attention.head_count_kv") == 0)
         return f->kind != KIND_DELTA_NET && !f->beside;
-    if (strcmp(suffix, "block_count") == 0)
-        return m->n_draft_layers > 0;
     if (f->alone && strcmp(suffix, "feed_forward_length") == 0)
         return true;
     return f->pure && (attention || rope || strcmp(suffix, "feed_forward_length") == 0);
@@ -231,10 +229,8 @@ void tiny_recurrent_keys(struct gguf_writer *w, const struct tiny_model *m)
         write_per_layer(w, m, "feed_forward_length", is_ffn, m->n_ff);
         write_f32(w, m, "attention.layer_norm_epsilon", 1e-5f);
     }
-    if (m->n_draft_layers > 0) {
-        write_u32(w, m, "block_count", m->n_layers + m->n_draft_layers);
+    if (m->n_draft_layers > 0)
         write_u32(w, m, "nextn_predict_layers", m->n_draft_layers);
-    }
     if (f->kind == KIND_SHORTCONV) {
         write_u32(w, m, "shortconv.l_cache", m->conv_width);
         return;

@@ -40,13 +40,22 @@ DECODERS = [
     ("gpt2", "--n-kv-heads 4"), ("gptneox", "--untied --parallel --rope-dims 4"), ("gptneox", "--untied --rope-dims 4"),
     ("stablelm", "--untied --rope-dims 4 --biases"), ("stablelm", "--untied --parallel --qk-norms --rope-dims 4"),
     ("internlm2", "--untied --fused-qkv"), ("exaone", "--rope-freqs"), ("exaone4", "--n-layers 64 --n-embd 32 --window 7 --rope-freqs"),
+    ("gpt-oss", "--experts 6 --experts-used 3 --window 5 --untied"),
+    ("gpt-oss", "--experts 6 --experts-used 3 --window 5 --untied --rope-scaling yarn --rope-factor 32 --freq-base 150000"),
+    ("qwen2moe", "--experts 7 --experts-used 3 --ff-shared 64 --biases --untied"),
+    ("glm4moe", "--experts 8 --experts-used 3 --dense-layers 2 --ff-shared 192 --expert-norm --expert-scale 1.7 --biases "
+                "--rope-dims 8 --qk-norms --untied"),
+    ("glm4moe", "--experts 8 --experts-used 2 --ff-shared 96 --draft-layers 1 --biases --untied"),
+    ("granitemoe", "--experts 8 --experts-used 4"), ("granitemoe", "--experts 8 --experts-used 4 --ff-shared 64"),
+    ("olmoe", "--experts 16 --experts-used 5 --untied --n-kv-heads 4"),
+    ("ernie4_5-moe", "--experts 9 --experts-used 3 --ff-shared 64 --dense-layers 1"),
     ("minicpm", "--longrope-ctx 256"), ("baichuan", "--untied --n-layers 32 --n-kv-heads 4"),
     ("baichuan", "--untied --n-layers 40 --n-kv-heads 4"), ("apertus", "--untied --rope-freqs"),
 ]
 TOLERANCES = {"gemma3n": 5e-3}
 HYBRIDS = [("lfm2", ""), ("mamba", ""), ("mamba2", ""), ("granitehybrid", ""), ("jamba", ""), ("falcon-h1", ""),
            ("nemotron_h", "--n-layers 7"), ("qwen35", "")]
-WEIGHTS = {"F16": 1e-3, "BF16": 5e-3, "Q8_0": 3e-2, "Q4_0": 3e-2, "Q4_K": 3e-2, "Q5_K": 3e-2, "Q6_K": 3e-2}
+WEIGHTS = {"F16": 1e-3, "BF16": 5e-3, "Q8_0": 3e-2, "Q4_0": 3e-2, "Q4_K": 3e-2, "Q5_K": 3e-2, "Q6_K": 3e-2, "MXFP4": 3e-2}
 ENCODERS = [("bert", ""), ("nomic-bert", ""), ("jina-bert-v2", ""), ("jina-bert-v3", ""), ("modern-bert", ""), ("neo-bert", ""),
             ("eurobert", ""), ("gemma-embedding", "--window 5 --pooling 1 --n-layers 7")]
 

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ref_experts.h"
+
 enum {
     HALVES = 1,          /* rotation of (i, i + dims/2), else of (2i, 2i+1) */
     MEAN_FREE = 2,       /* layer norms, else RMS norms */
@@ -63,6 +65,12 @@ static const struct facts {
     {"arcee", RELU_SQUARED, 0, 0},
     {"xverse", 0, 0, 0},
     {"apertus", HALVES, 0, 0},
+    {"gpt-oss", HALVES, 2, 0},
+    {"qwen2moe", HALVES, 0, 0},
+    {"glm4moe", HALVES, 0, 0},
+    {"granitemoe", LOGITS_DIVIDED, 0, 0},
+    {"olmoe", HALVES | NORM_OVER_ALL, 0, 0},
+    {"ernie4_5-moe", 0, 0, 0},
     {NULL, 0, 0, 0},
 };
 
@@ -283,6 +291,7 @@ static double *attend(const struct ref *r, size_t layer, const double *q, const 
                       const double *v)
 {
     size_t window = window_of(r, layer), d = r->head;
+    const double *sinks = get(r, layer, "attn_sinks.weight");
     double *out = zeros(r->n * r->n_heads * d), *p = zeros(r->n);
     for (size_t t = 0; t < r->n; t++) {
         for (size_t h = 0; h < r->n_heads; h++) {
@@ -301,6 +310,8 @@ static double *attend(const struct ref *r, size_t layer, const double *q, const 
                 max = fmax(max, p[s]);
             for (size_t s = first; s <= t; s++)
                 sum += p[s] = exp(p[s] - max);
+            if (sinks) /* a column of the softmax that is dropped behind it */
+                sum += exp(sinks[h] - max);
             for (size_t s = first; s <= t; s++)
                 for (size_t i = 0; i < d; i++)
                     to[i] += p[s] / sum * v[(s * r->n_kv + kv) * d + i];
@@ -478,14 +489,16 @@ static void layer_forward(const struct ref *r, size_t l, double *x)
     double *a = attention(r, l, second ? second : h);
     const double *norm = get(r, l, "ffn_norm.weight"), *bias = get(r, l, "ffn_norm.bias");
     const double *post_attn = get(r, l, "post_attention_norm.weight");
-    if (strcmp(r->f->arch, "seed_oss") == 0) {
+    if (strcmp(r->f->arch, "seed_oss") == 0 || strcmp(r->f->arch, "gpt-oss") == 0 ||
+        strcmp(r->f->arch, "glm4moe") == 0) {
         norm = post_attn; /* by name only */
         post_attn = NULL;
     }
     if (!r->side_by_side)
         join(r, x, a, post_attn);
     double *in = r->side_by_side && !norm ? h : normed(r, x, norm, bias);
-    double *f = feed_forward(r, l, in);
+    double *f = get(r, l, "ffn_gate_inp.weight") ? ref_experts(r->m, l, in, r->n, r->e)
+                                                 : feed_forward(r, l, in);
     if (r->side_by_side)
         join(r, x, a, NULL);
     join(r, x, f, get(r, l, "post_ffw_norm.weight"));
@@ -658,7 +671,7 @@ static struct ref start(const struct ref_model *m, size_t n)
 {
     struct ref r = {.m = m, .f = facts_of(m), .n = n};
     r.e = (size_t)number(&r, "embedding_length", 0);
-    r.n_layers = (size_t)number(&r, "block_count", 0);
+    r.n_layers = (size_t)(number(&r, "block_count", 0) - number(&r, "nextn_predict_layers", 0));
     r.n_heads = (size_t)number(&r, "attention.head_count", 0);
     r.n_kv = (size_t)number(&r, "attention.head_count_kv", 0);
     r.head = (size_t)number(&r, "attention.key_length", 0);

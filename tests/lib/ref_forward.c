@@ -84,6 +84,16 @@ static void unpack_q4_0(const unsigned char *p, double *out)
     }
 }
 
+/* OCP Microscaling: e2m1 numbers with a common power of two. */
+static void unpack_mxfp4(const unsigned char *p, double *out)
+{
+    static const double e2m1[] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
+    for (int i = 0; i < 32; i++) {
+        int q = i < 16 ? p[1 + i] & 15 : p[1 + i - 16] >> 4;
+        out[i] = (q & 8 ? -1 : 1) * e2m1[q & 7] * pow(2, p[0] - 127.0);
+    }
+}
+
 static void unpack_q4_1(const unsigned char *p, double *out)
 {
     for (int i = 0; i < 32; i++) {
@@ -187,7 +197,7 @@ static const struct {
     [0] = {1, 4, unpack_f32},       [1] = {1, 2, unpack_f16},       [2] = {32, 18, unpack_q4_0},
     [3] = {32, 20, unpack_q4_1},    [6] = {32, 22, unpack_q5_0},    [7] = {32, 24, unpack_q5_1},
     [8] = {32, 34, unpack_q8_0},    [12] = {256, 144, unpack_q4_k}, [13] = {256, 176, unpack_q5_k},
-    [14] = {256, 210, unpack_q6_k}, [30] = {1, 2, unpack_bf16},
+    [14] = {256, 210, unpack_q6_k}, [30] = {1, 2, unpack_bf16},    [39] = {32, 17, unpack_mxfp4},
 };
 
 /* ---- the file ---- */

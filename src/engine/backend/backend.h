@@ -83,11 +83,14 @@ enum op_kind {
     OP_ROPE,   /* dst = a with its heads of `head` values rotated by the token's position; in place
                   when dst == a */
     OP_KV_STORE,  /* writes key slot a and value slot b of `layer` at the tokens' positions */
-    OP_ATTENTION, /* dst = softmax(q·Kᵀ * scale) V over the sequence's cache of `layer`; a = q */
+    OP_ATTENTION, /* dst = softmax(q·Kᵀ * scale) V over the sequence's cache of `layer`; a = q;
+                     bias: NULL, or for each head a score that takes part in the softmax, but has
+                     no value (a "sink") */
     OP_ADD,       /* dst = a + b */
     OP_ADD_ROW,   /* dst = a + bias, the same for every row */
     OP_ADD_POSITION, /* dst = a + w[position of the row]           (w: [positions][width]) */
     OP_MUL,          /* dst = a * b */
+    OP_MUL_NUMBER,   /* dst = a * b, where b has one number a row */
     OP_SCALE,        /* dst = a * scale */
     OP_SCALE_POSITION, /* dst = a * (1 + scale * ln(1 + floor(position / length))) */
     OP_ACT,          /* dst = act(a) */
@@ -187,16 +190,33 @@ struct delta_params {
     uint32_t state_at;
 };
 
-/* Slot b: for each row the router's score of each expert. The n_used best (of equal ones the first)
- * are chosen; p = softmax(scores) over all, for the chosen divided by their sum and times `scale`:
+/* How scores become shares. */
+enum router_kind {
+    ROUTER_CHOSEN,  /* softmax over the scores of the chosen */
+    ROUTER_SOFTMAX, /* softmax over all scores */
+    ROUTER_SIGMOID, /* each by itself */
+};
+
+/* Slot b: for each row the router's score of each expert; it is overwritten. The scores become
+ * shares p; the n_used experts whose share (ROUTER_CHOSEN: score) and `favor` together are largest
+ * are chosen, of equal ones the first. With `norm` p of the chosen is divided by their sum; times
+ * `scale`:
  *
- *     dst = Σ_e p[e] * down[e] (act(gate[e] a) * (up[e] a))       from the best to the worst
+ *     dst = Σ_e p[e] * (down[e] h[e] + down_bias[e])              from the best to the worst
+ *     h[e] = act(gate[e] a + gate_bias[e]) * (up[e] a + up_bias[e])
+ *
+ * or, where `clamped`, with g and u the two factors:  g = min(g, 7);  u = min(max(u, -7), 7);
+ * h[e] = g * sigmoid(1.702 g) * (u + 1).
  *
  * gate, up: [n_experts][n_ff] rows as wide as slot a; down: [n_experts][width of a] rows of n_ff.
- */
+ * The biases are F32, a row for each expert, all three or none; favor is a vector or NULL. */
 struct expert_params {
     uint32_t n_experts, n_used, n_ff;
+    enum router_kind router;
+    bool norm, clamped;
+    const struct weight *favor;
     const struct weight *gate, *up, *down;
+    const struct weight *gate_bias, *up_bias, *down_bias;
 };
 
 /* Rows that are n streams, one behind the other.

@@ -75,6 +75,7 @@ const struct arch *arch_at(size_t i)
     static const struct arch *(*const tables[])(size_t i) = {
         first_arch_at,
         dense_arch_at,
+        experts_arch_at,
         recurrent_arch_at,
         encoder_arch_at,
     };

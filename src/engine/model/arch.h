@@ -11,6 +11,12 @@ struct recurrent_arch;
 
 enum arch_experts { EXPERTS_NEVER, EXPERTS_MAYBE, EXPERTS_ALWAYS };
 
+/* Whether the shares of the experts that a token chose are made to add up to one. */
+enum arch_expert_norm { EXPERT_NORM_YES, EXPERT_NORM_NO, EXPERT_NORM_KEY };
+
+/* A part beside the experts that every token takes. */
+enum arch_shared { SHARED_NEVER, SHARED_MAYBE, SHARED_ALWAYS };
+
 /* Whether the two halves of a layer read the same x. */
 enum arch_parallel {
     PARALLEL_NO,
@@ -80,10 +86,18 @@ struct arch {
     const struct recurrent_arch *recurrent; /* recurrent.h; NULL = all layers are attention */
     unsigned head;                          /* enum head_flags */
     enum arch_experts experts;
+    enum arch_expert_norm expert_norm;
+    bool expert_sigmoid; /* shares are sigmoids of the scores; else softmax */
+    bool expert_clamped; /* see expert_params in backend.h */
+    bool dense_first;    /* files say how many layers at the beginning have no experts */
+    enum arch_shared shared;
+    bool draft_layers; /* files may have layers for guessing ahead, which are not used */
+    UINT128 experts_required, experts_optional; /* of layers with experts */
 };
 
 const struct arch *arch_find(struct str name); /* or NULL */
 const struct arch *arch_at(size_t i);          /* NULL past the last */
 const struct arch *dense_arch_at(size_t i);    /* of arch_dense.c */
+const struct arch *experts_arch_at(size_t i);  /* of arch_experts.c */
 
 #endif

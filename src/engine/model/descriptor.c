@@ -664,7 +664,8 @@ int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *
     r = experts_read(g, a, &d, err);
     if (r == 0)
         r = read_count(g, &d, "block_count", true, 1, MODEL_MAX_LAYERS, &d.n_layers, err);
-    if (r == 0 && a->recurrent && a->recurrent->where == WHERE_INTERVAL)
+    bool drafts = a->draft_layers || (a->recurrent && a->recurrent->where == WHERE_INTERVAL);
+    if (r == 0 && drafts)
         r = read_draft_layers(g, &d, err);
     if (r == 0)
         r = read_count(g, &d, "embedding_length", true, 1, MODEL_MAX_WIDTH, &d.n_embd, err);
@@ -675,7 +676,7 @@ int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *
     if (r == 0)
         r = read_layers(g, a, &d, err);
     if (r == 0 && d.n_experts > 0)
-        r = experts_read_widths(g, &d, err);
+        r = experts_read_widths(g, a, &d, err);
     if (r == 0)
         r = read_windows(g, a, &d, err);
     if (r == 0)

@@ -16,7 +16,8 @@
  *     x = x + h
  *     h = norm(x) * ffn_norm + bias
  *     h = Wdown (act(Wgate h) * (Wup h))               or Wdown act(Wup h), not gated
- *                                                      or Σ_e p[e] of them, a mixture of experts
+ *                                                      or Σ_e p[e] of them, a mixture of experts,
+ *                                                      plus one that every token takes
  *     h = norm(h) * post_ffn_norm
  *     x = x + h
  *
@@ -102,6 +103,17 @@ enum layer_tensor {
     LT_ATTN_Q_NORM_ALL, /* of all heads, in place of LT_ATTN_Q_NORM */
     LT_ATTN_K_NORM_ALL,
     LT_FFN_NORM_BIAS,
+    LT_ATTN_SINKS,
+    LT_FFN_ROUTER_BIAS,
+    LT_FFN_ROUTER_FAVOR, /* added to the shares where experts are chosen */
+    LT_FFN_GATE_EXPERTS_BIAS,
+    LT_FFN_UP_EXPERTS_BIAS,
+    LT_FFN_DOWN_EXPERTS_BIAS,
+    /* a part beside the experts that every token takes, with a gate of one number */
+    LT_FFN_GATE_SHARED,
+    LT_FFN_UP_SHARED,
+    LT_FFN_DOWN_SHARED,
+    LT_FFN_SHARED_ROUTER,
     LT_COUNT, /* at most 128 */
 };
 
@@ -190,6 +202,7 @@ struct layer_desc {
     uint32_t head_k;     /* width of a query and of a key head */
     uint32_t head_v;
     uint32_t n_ff;             /* 0 = no feed-forward part */
+    bool experts;              /* that part is a mixture, and n_ff is the width of each expert */
     uint32_t window;           /* 0 = the whole context is seen */
     struct xielu_params xielu; /* where the descriptor says so */
     float sparsity;    /* gates below so many deviations over their mean are 0; 0 = all are used */
@@ -210,10 +223,14 @@ struct descriptor {
     UINT128 tensors_optional;
     struct recurrent_desc recurrent;
     struct altup_desc altup;
-    uint32_t n_experts;      /* 0 = one feed-forward part; then n_ff is that of each expert */
+    uint32_t n_experts;      /* of layers with a mixture of them; 0 = no layer has one */
     uint32_t n_experts_used; /* by a token; 1 .. n_experts */
-    float expert_scale;      /* multiplies what they add up to */
-    bool layer_norm;         /* norms subtract the mean; else RMS norms */
+    enum router_kind router;
+    bool expert_norm;     /* the shares of the chosen are made to add up to one */
+    bool expert_clamped;  /* see expert_params */
+    float expert_scale;   /* multiplies what they add up to */
+    uint32_t n_ff_shared; /* width of the part beside the experts; 0 = there is none */
+    bool layer_norm;      /* norms subtract the mean; else RMS norms */
     float norm_eps;
     bool qk_norm_whole;   /* over all heads together; else each by itself */
     bool qk_norm_rotated; /* behind the rotation */

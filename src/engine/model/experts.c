@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Facts of mixtures of experts. Experts are weighted by a softmax over all, and the weights of the
- * chosen made to add up to one; what a file says to the contrary is refused. */
+ * Facts of mixtures of experts: what an architecture's row says of routing, and what its files add.
+ * What a file says to the contrary is refused. */
 #include "engine/model/experts.h"
 
 #include <inttypes.h>
@@ -12,35 +12,74 @@
 #define ONE_PART \
     (T(FFN_GATE) | T(FFN_GATE_BIAS) | T(FFN_UP) | T(FFN_UP_BIAS) | T(FFN_DOWN) | T(FFN_DOWN_BIAS))
 #define EXPERTS (T(FFN_ROUTER) | T(FFN_GATE_EXPERTS) | T(FFN_UP_EXPERTS) | T(FFN_DOWN_EXPERTS))
+#define SHARED (T(FFN_GATE_SHARED) | T(FFN_UP_SHARED) | T(FFN_DOWN_SHARED))
 
-enum { GATING_SOFTMAX = 1 };
+/* Values of expert_gating_func. */
+enum { GATING_NONE, GATING_SOFTMAX, GATING_SIGMOID, GATING_SOFTMAX_CHOSEN };
+
+static int refuse_value(const struct descriptor *d, const char *suffix, uint32_t v,
+                        struct error *err)
+{
+    char key[KEY_MAX];
+    return error_set(err, ERR_UNSUPPORTED, "%s is %" PRIu32 ", which is not supported for '%s'",
+                     key_of(d, suffix, key), v, d->arch);
+}
 
 /* Keys that may have only one value here. */
-static int refuse_variants(const struct gguf *g, const struct descriptor *d, struct error *err)
+static int refuse_variants(const struct gguf *g, const struct arch *a, const struct descriptor *d,
+                           struct error *err)
 {
-    static const struct {
+    bool shared = a->shared != SHARED_NEVER;
+    const struct {
         const char *suffix;
         uint32_t most; /* 0 also means: nothing special */
+        bool free;     /* any value will do: it is read elsewhere */
     } counts[] = {
-        {"expert_shared_count", 0},       {"expert_shared_feed_forward_length", 0},
-        {"expert_group_count", 1},        {"expert_gating_func", GATING_SOFTMAX},
-        {"interleave_moe_layer_step", 1}, {"leading_dense_block_count", 0},
+        {"expert_shared_count", 0, shared},
+        {"expert_shared_feed_forward_length", 0, shared},
+        {"expert_group_count", 1, false},
+        {"interleave_moe_layer_step", 1, false},
+        {"leading_dense_block_count", 0, a->dense_first},
     };
-    char key[KEY_MAX];
     for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
         uint32_t v = 0;
         int r = read_count(g, d, counts[i].suffix, false, 0, UINT32_MAX, &v, err);
         if (r < 0)
             return r;
-        if (v > counts[i].most)
-            return error_set(err, ERR_UNSUPPORTED, "%s is %" PRIu32 ", which is not supported",
-                             key_of(d, counts[i].suffix, key), v);
+        if (v > counts[i].most && !counts[i].free)
+            return refuse_value(d, counts[i].suffix, v, err);
     }
-    bool norm = true;
-    int r = gguf_want_bool(g, key_of(d, "expert_weights_norm", key), &norm, err);
-    if (r == 0 && !norm)
-        r = error_set(err, ERR_UNSUPPORTED, "%s is false, which is not supported", key);
-    return r;
+    return 0;
+}
+
+/* How scores become shares. */
+static int read_routing(const struct gguf *g, const struct arch *a, struct descriptor *d,
+                        struct error *err)
+{
+    char key[KEY_MAX];
+    bool norm = a->expert_norm == EXPERT_NORM_YES;
+    bool favored = (a->experts_required | a->experts_optional) & T(FFN_ROUTER_FAVOR);
+    uint32_t own = a->expert_sigmoid   ? GATING_SIGMOID
+                   : a->expert_clamped ? GATING_SOFTMAX_CHOSEN
+                                       : GATING_SOFTMAX;
+    uint32_t gating = GATING_NONE;
+    int r = read_count(g, d, "expert_gating_func", false, 0, UINT32_MAX, &gating, err);
+    if (r < 0)
+        return r;
+    if (gating != GATING_NONE && gating != own)
+        return refuse_value(d, "expert_gating_func", gating, err);
+    r = gguf_want_bool(g, key_of(d, "expert_weights_norm", key), &norm, err);
+    if (r < 0)
+        return r;
+    if (a->expert_norm != EXPERT_NORM_KEY && norm != (a->expert_norm == EXPERT_NORM_YES))
+        return error_set(err, ERR_UNSUPPORTED, "%s is %s, which is not supported for '%s'", key,
+                         norm ? "true" : "false", d->arch);
+    /* Shares among all, divided by the sum of the chosen: the others cancel out. */
+    bool chosen = own == GATING_SOFTMAX_CHOSEN || (own == GATING_SOFTMAX && norm && !favored);
+    d->expert_norm = norm;
+    d->router = own == GATING_SIGMOID ? ROUTER_SIGMOID : chosen ? ROUTER_CHOSEN : ROUTER_SOFTMAX;
+    d->expert_clamped = a->expert_clamped;
+    return 0;
 }
 
 int experts_read(const struct gguf *g, const struct arch *a, struct descriptor *d,
@@ -69,25 +108,71 @@ int experts_read(const struct gguf *g, const struct arch *a, struct descriptor *
     if (r == 0)
         r = read_real(g, d, "expert_weights_scale", 0, 1e6, &scale, err);
     d->expert_scale = scale > 0 ? (float)scale : 1.0f;
-    return r < 0 ? r : refuse_variants(g, d, err);
+    if (r == 0)
+        r = refuse_variants(g, a, d, err);
+    return r < 0 ? r : read_routing(g, a, d, err);
 }
 
-int experts_read_widths(const struct gguf *g, struct descriptor *d, struct error *err)
+/* The width of the part beside the experts: named, or that of some experts, or that of a layer
+ * without experts. */
+static int read_shared(const struct gguf *g, const struct arch *a, struct descriptor *d,
+                       uint32_t n_ff, uint32_t n_ff_dense, struct error *err)
 {
-    uint32_t n_ff = 0; /* 0 = as feed_forward_length says */
-    int r = read_count(g, d, "expert_feed_forward_length", false, 0, MODEL_MAX_FF, &n_ff, err);
+    uint32_t n_shared = 0, width = 0;
+    if (a->shared == SHARED_NEVER)
+        return 0;
+    int r = read_count(g, d, "expert_shared_count", false, 0, MODEL_MAX_EXPERTS, &n_shared, err);
+    if (r == 0)
+        r = read_count(g, d, "expert_shared_feed_forward_length", false, 0, MODEL_MAX_FF, &width,
+                       err);
     if (r < 0)
         return r;
-    for (uint32_t i = 0; i < d->n_layers; i++) {
-        struct layer_desc *l = &d->layers[i];
-        l->n_ff = n_ff > 0 ? n_ff : l->n_ff;
-        if ((uint64_t)l->n_ff * d->n_experts > INT32_MAX)
-            return error_set(err, ERR_CORRUPT,
-                             "layer %" PRIu32 ": %" PRIu32 " experts (%s.expert_count) of %" PRIu32
-                             " rows are too many",
-                             i, d->n_experts, d->arch, l->n_ff);
-    }
-    d->tensors_required = (d->tensors_required & ~ONE_PART) | EXPERTS;
-    d->tensors_optional &= ~ONE_PART;
+    uint64_t all = width > 0                    ? width
+                   : n_shared > 0               ? (uint64_t)n_shared * n_ff
+                   : a->shared == SHARED_ALWAYS ? n_ff_dense
+                                                : 0;
+    if (all > MODEL_MAX_FF)
+        return error_set(err, ERR_CORRUPT,
+                         "%s.expert_shared_count is %" PRIu32 ", but so many parts of %" PRIu32
+                         " rows are too large (%d together are possible)",
+                         d->arch, n_shared, n_ff, MODEL_MAX_FF);
+    d->n_ff_shared = (uint32_t)all;
     return 0;
+}
+
+static int check_rows(const struct descriptor *d, uint32_t layer, struct error *err)
+{
+    uint32_t rows = MAX(d->layers[layer].n_ff, d->n_embd);
+    if ((uint64_t)rows * d->n_experts > INT32_MAX)
+        return error_set(err, ERR_CORRUPT,
+                         "layer %" PRIu32 ": %" PRIu32 " experts (%s.expert_count) of %" PRIu32
+                         " rows are too many",
+                         layer, d->n_experts, d->arch, rows);
+    return 0;
+}
+
+int experts_read_widths(const struct gguf *g, const struct arch *a, struct descriptor *d,
+                        struct error *err)
+{
+    uint32_t n_ff = 0, n_dense = 0; /* 0 = as feed_forward_length says; none */
+    int r = read_count(g, d, "expert_feed_forward_length", false, 0, MODEL_MAX_FF, &n_ff, err);
+    if (r == 0 && a->dense_first)
+        r = read_count(g, d, "leading_dense_block_count", false, 0, d->n_layers, &n_dense, err);
+    uint32_t n_ff_dense = d->layers[0].n_ff;
+    if (r == 0)
+        r = read_shared(g, a, d, n_ff > 0 ? n_ff : n_ff_dense, n_ff_dense, err);
+    UINT128 one_required = d->tensors_required & ONE_PART;
+    UINT128 one_optional = d->tensors_optional & ONE_PART;
+    UINT128 shared = d->n_ff_shared > 0 ? SHARED : 0;
+    d->tensors_required &= ~ONE_PART;
+    d->tensors_optional &= ~ONE_PART;
+    for (uint32_t i = 0; r == 0 && i < d->n_layers; i++) {
+        struct layer_desc *l = &d->layers[i];
+        l->experts = i >= n_dense;
+        l->tensors_required |= l->experts ? EXPERTS | shared | a->experts_required : one_required;
+        l->tensors_optional |= l->experts ? a->experts_optional : one_optional;
+        l->n_ff = l->experts && n_ff > 0 ? n_ff : l->n_ff;
+        r = l->experts ? check_rows(d, i, err) : 0;
+    }
+    return r;
 }

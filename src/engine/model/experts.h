@@ -11,6 +11,7 @@ int experts_read(const struct gguf *g, const struct arch *a, struct descriptor *
                  struct error *err);
 
 /* Their width, and which tensors stand in place of those of one part; the layers are known. */
-int experts_read_widths(const struct gguf *g, struct descriptor *d, struct error *err);
+int experts_read_widths(const struct gguf *g, const struct arch *a, struct descriptor *d,
+                        struct error *err);
 
 #endif

@@ -151,6 +151,7 @@ void plan_attention(struct builder *b, uint16_t layer, uint16_t h, uint16_t dst)
     plan_add(b, (struct op){.kind = OP_ATTENTION,
                             .dst = attn,
                             .a = q,
+                            .bias = t[LT_ATTN_SINKS],
                             .layer = (uint16_t)l->kv_layer,
                             .attn = {.n_heads = l->n_heads,
                                      .n_kv_heads = l->n_kv_heads,
@@ -227,14 +228,38 @@ void plan_dense(struct builder *b, uint16_t layer, uint16_t h, uint16_t dst)
     plan_matmul(b, dst, up, t[LT_FFN_DOWN], t[LT_FFN_DOWN_BIAS]);
 }
 
-/* The same, of the experts that a router chooses for each row. */
+/* dst = sigmoid(w h) * Wdown (act(Wgate h) * (Wup h)), or without the first factor */
+static void build_shared(struct builder *b, uint16_t layer, uint16_t h, uint16_t dst)
+{
+    const struct descriptor *d = b->d;
+    struct weight *const *t = b->w->layers[layer].t;
+    uint16_t gate = plan_slot(b, SLOT_GATE, d->n_ff_shared);
+    uint16_t up = plan_slot(b, SLOT_UP, d->n_ff_shared);
+
+    plan_matmul(b, gate, h, t[LT_FFN_GATE_SHARED], NULL);
+    plan_matmul(b, up, h, t[LT_FFN_UP_SHARED], NULL);
+    plan_add(b, (struct op){.kind = OP_GLU, .dst = up, .a = gate, .b = up, .act = d->act});
+    plan_matmul(b, dst, up, t[LT_FFN_DOWN_SHARED], NULL);
+    if (!t[LT_FFN_SHARED_ROUTER])
+        return;
+    uint16_t part = plan_slot(b, SLOT_SHARED_GATE, 1);
+    plan_matmul(b, part, h, t[LT_FFN_SHARED_ROUTER], NULL);
+    plan_add(b, (struct op){.kind = OP_ACT, .dst = part, .a = part, .act = ACT_SIGMOID});
+    plan_add(b, (struct op){.kind = OP_MUL_NUMBER, .dst = dst, .a = dst, .b = part});
+}
+
+/* h = what the experts that a router chooses for each row, and the one beside them, make of h. */
 static void build_experts(struct builder *b, uint16_t layer, uint16_t h)
 {
     const struct descriptor *d = b->d;
     struct weight *const *t = b->w->layers[layer].t;
     uint16_t scores = plan_slot(b, SLOT_ROUTER, d->n_experts);
+    bool beside = d->n_ff_shared > 0;
+    uint16_t shared = beside ? plan_slot(b, SLOT_SHARED, d->n_embd) : h;
 
-    plan_matmul(b, scores, h, t[LT_FFN_ROUTER], NULL);
+    if (beside)
+        build_shared(b, layer, h, shared);
+    plan_matmul(b, scores, h, t[LT_FFN_ROUTER], t[LT_FFN_ROUTER_BIAS]);
     plan_add(b, (struct op){.kind = OP_EXPERTS,
                             .dst = h,
                             .a = h,
@@ -244,9 +269,18 @@ static void build_experts(struct builder *b, uint16_t layer, uint16_t h)
                             .experts = {.n_experts = d->n_experts,
                                         .n_used = d->n_experts_used,
                                         .n_ff = d->layers[layer].n_ff,
+                                        .router = d->router,
+                                        .norm = d->expert_norm,
+                                        .clamped = d->expert_clamped,
+                                        .favor = t[LT_FFN_ROUTER_FAVOR],
                                         .gate = t[LT_FFN_GATE_EXPERTS],
                                         .up = t[LT_FFN_UP_EXPERTS],
-                                        .down = t[LT_FFN_DOWN_EXPERTS]}});
+                                        .down = t[LT_FFN_DOWN_EXPERTS],
+                                        .gate_bias = t[LT_FFN_GATE_EXPERTS_BIAS],
+                                        .up_bias = t[LT_FFN_UP_EXPERTS_BIAS],
+                                        .down_bias = t[LT_FFN_DOWN_EXPERTS_BIAS]}});
+    if (beside)
+        plan_add(b, (struct op){.kind = OP_ADD, .dst = h, .a = h, .b = shared});
 }
 
 /* x = x + ffn(norm(x)) */
@@ -264,7 +298,7 @@ static void build_ffn(struct builder *b, uint16_t layer, uint16_t x)
 
     if (norm)
         add_norm(b, h, x, norm, t[LT_FFN_NORM_BIAS], 0);
-    if (d->n_experts > 0)
+    if (d->layers[layer].experts)
         build_experts(b, layer, h);
     else
         plan_dense(b, layer, in, h);

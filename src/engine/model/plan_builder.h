@@ -19,6 +19,8 @@ enum slot_use {
     SLOT_UP,
     SLOT_LOGITS,
     SLOT_ROUTER, /* scores of the experts */
+    SLOT_SHARED, /* what the part beside the experts gave */
+    SLOT_SHARED_GATE,
     /* of recurrent layers */
     SLOT_Q_GATE, /* queries and gates as they are projected */
     SLOT_IN,     /* the input projection */

@@ -41,6 +41,8 @@ enum dim {
     DIM_EXPERTS,
     DIM_EXPERTS_FF, /* n_experts * n_ff */
     DIM_EXPERTS_EMBD,
+    DIM_HEADS,
+    DIM_FF_SHARED,
 };
 
 /* How a tensor is kept, see tensor_set.h. */
@@ -109,6 +111,16 @@ static const struct {
     [LT_ATTN_Q_NORM_ALL] = {"attn_q_norm.weight", DIM_VECTOR, DIM_Q, FORM_GROUPS},
     [LT_ATTN_K_NORM_ALL] = {"attn_k_norm.weight", DIM_VECTOR, DIM_K, FORM_GROUPS},
     [LT_FFN_NORM_BIAS] = {"ffn_norm.bias", DIM_VECTOR, DIM_EMBD},
+    [LT_ATTN_SINKS] = {"attn_sinks.weight", DIM_VECTOR, DIM_HEADS},
+    [LT_FFN_ROUTER_BIAS] = {"ffn_gate_inp.bias", DIM_VECTOR, DIM_EXPERTS},
+    [LT_FFN_ROUTER_FAVOR] = {"exp_probs_b.bias", DIM_VECTOR, DIM_EXPERTS},
+    [LT_FFN_GATE_EXPERTS_BIAS] = {"ffn_gate_exps.bias", DIM_EXPERTS, DIM_FF, FORM_PLAIN},
+    [LT_FFN_UP_EXPERTS_BIAS] = {"ffn_up_exps.bias", DIM_EXPERTS, DIM_FF, FORM_PLAIN},
+    [LT_FFN_DOWN_EXPERTS_BIAS] = {"ffn_down_exps.bias", DIM_EXPERTS, DIM_EMBD, FORM_PLAIN},
+    [LT_FFN_GATE_SHARED] = {"ffn_gate_shexp.weight", DIM_FF_SHARED, DIM_EMBD},
+    [LT_FFN_UP_SHARED] = {"ffn_up_shexp.weight", DIM_FF_SHARED, DIM_EMBD},
+    [LT_FFN_DOWN_SHARED] = {"ffn_down_shexp.weight", DIM_EMBD, DIM_FF_SHARED},
+    [LT_FFN_SHARED_ROUTER] = {"ffn_gate_inp_shexp.weight", DIM_VECTOR, DIM_EMBD},
 };
 
 void weight_name(uint32_t layer, enum layer_tensor tensor, char out[WEIGHT_NAME_MAX])
@@ -167,6 +179,10 @@ static uint32_t dim_size(const struct descriptor *d, const struct layer_desc *l,
         return d->n_experts * l->n_ff;
     case DIM_EXPERTS_EMBD:
         return d->n_experts * d->n_embd;
+    case DIM_HEADS:
+        return l->n_heads;
+    case DIM_FF_SHARED:
+        return d->n_ff_shared;
     }
     return 0;
 }

@@ -247,10 +247,13 @@ static void attend_chunk(const struct attention_job *j, const struct work *w,
             return;
         attend_page(j, w, chunk, page, kv_head);
     }
+    const float *sinks = weight_vector(j->op->bias);
     for (size_t i = 0; i < chunk->n; i++) {
         float *dst = j->dst + (row + i) * dst_width + kv_head * group * p->head_v;
         for (size_t g = 0; g < group; g++) {
-            float sum = w->state[i * group + g].sum;
+            const struct attn_state *s = &w->state[i * group + g];
+            /* A sink far above all scores makes the sum infinite, and what is divided by it 0. */
+            float sum = s->sum + (sinks ? expf(sinks[kv_head * group + g] - s->max) : 0.0f);
             for (size_t d = 0; d < p->head_v; d++)
                 dst[g * p->head_v + d] = w->acc[(i * group + g) * p->head_v + d] / sum;
         }

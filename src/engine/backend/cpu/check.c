@@ -17,6 +17,7 @@ static const char *const op_names[] = {
     [OP_ATTENTION] = "attention",
     [OP_ADD] = "add",
     [OP_MUL] = "mul",
+    [OP_MUL_NUMBER] = "mul_number",
     [OP_SCALE] = "scale",
     [OP_SCALE_POSITION] = "scale_position",
     [OP_ACT] = "act",
@@ -205,9 +206,16 @@ static const char *check_experts(const struct check *c, const struct op *op)
     if (!is_stack(p->gate, p->n_experts, p->n_ff, a) ||
         !is_stack(p->up, p->n_experts, p->n_ff, a) || !is_stack(p->down, p->n_experts, a, p->n_ff))
         return "the weights do not fit the experts";
+    if (!is_vector(p->favor, p->n_experts))
+        return "the router does not fit the experts";
+    bool biased = p->gate_bias || p->up_bias || p->down_bias;
+    if (biased && !(is_f32(p->gate_bias, p->n_experts, p->n_ff) &&
+                    is_f32(p->up_bias, p->n_experts, p->n_ff) &&
+                    is_f32(p->down_bias, p->n_experts, (uint32_t)a)))
+        return "the biases do not fit the experts";
     if (c->plan->slot_width[op->dst] != a)
         return "widths differ";
-    return op->dst == op->b ? "it cannot overwrite its scores" : NULL;
+    return op->dst == op->b || op->a == op->b ? "it cannot overwrite its scores" : NULL;
 }
 
 static const char *check_streams(const struct check *c, const struct op *op, uint32_t rows)
@@ -283,9 +291,13 @@ static const char *check_op(const struct check *c, const struct op *op, uint32_t
         if (p->n_kv_heads == 0 || p->n_heads % p->n_kv_heads != 0 ||
             a != (uint64_t)p->n_heads * p->head_k || dst != (uint64_t)p->n_heads * p->head_v)
             return "the slots do not hold whole heads";
+        if (!is_vector(op->bias, p->n_heads))
+            return "the sinks do not fit the heads";
         if (op->dst == op->a)
             return "it cannot work in place";
         return rows != c->n_tokens ? "its rows have no positions any more" : NULL;
+    case OP_MUL_NUMBER:
+        return dst != a || b != 1 ? "widths differ" : NULL;
     case OP_ADD:
     case OP_MUL:
     case OP_GLU:
@@ -344,8 +356,8 @@ static bool reads_a(enum op_kind kind)
 
 static bool reads_b(enum op_kind kind)
 {
-    return kind == OP_KV_STORE || kind == OP_ADD || kind == OP_MUL || kind == OP_GLU ||
-           kind == OP_SSM_SCAN || kind == OP_DELTA_NET || kind == OP_EXPERTS ||
+    return kind == OP_KV_STORE || kind == OP_ADD || kind == OP_MUL || kind == OP_MUL_NUMBER ||
+           kind == OP_GLU || kind == OP_SSM_SCAN || kind == OP_DELTA_NET || kind == OP_EXPERTS ||
            kind == OP_MATCH_LENGTH || kind == OP_MIX_STREAMS || kind == OP_ADD_STREAMS;
 }
 

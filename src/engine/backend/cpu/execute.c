@@ -124,6 +124,15 @@ static void norm_rows(void *arg, size_t begin, size_t end, uint32_t thread)
     }
 }
 
+static void mul_number_rows(void *arg, size_t begin, size_t end, uint32_t thread)
+{
+    const struct row_job *j = arg;
+    (void)thread;
+    for (size_t t = begin; t < end; t++)
+        for (size_t i = 0; i < j->width; i++)
+            j->dst[t * j->width + i] = j->a[t * j->width + i] * j->b[t];
+}
+
 static void scale_position_rows(void *arg, size_t begin, size_t end, uint32_t thread)
 {
     const struct row_job *j = arg;
@@ -236,6 +245,9 @@ static int run_op(struct run *run, const struct op *op, uint32_t n_rows, struct 
         return 0;
     case OP_ADD_POSITION:
         run_rows(run, op, n_rows, add_position_rows);
+        return 0;
+    case OP_MUL_NUMBER:
+        run_rows(run, op, n_rows, mul_number_rows);
         return 0;
     case OP_SCALE_POSITION:
         run_rows(run, op, n_rows, scale_position_rows);

@@ -29,8 +29,9 @@ struct expert_job {
     const struct expert_routes *r;
     uint32_t n_rows;
     size_t width, in_stride, ff_stride;
-    float *in;        /* [n_visits] inputs; later outputs */
-    float *gate, *up; /* [n_visits] */
+    const float *gate_bias, *up_bias, *down_bias; /* [n_experts] rows, or NULL */
+    float *in;                                    /* [n_visits] inputs; later outputs */
+    float *gate, *up;                             /* [n_visits] */
 };
 
 static size_t stride_of(uint32_t n)
@@ -84,25 +85,53 @@ uint64_t experts_scratch(const struct backend_cpu *b, const struct expert_params
     return MAX(in, matmul_scratch(b, p->down, n_rows));
 }
 
-/* The n_used best of a row and their shares. */
-static void route_row(const struct expert_params *p, const float *score, float scale,
-                      uint32_t *chosen, float *share)
+/* Shares smaller than this together say nothing, and are not divided by their sum. */
+#define SMALLEST_SUM 0x1p-14f
+
+static void scores_to_shares(const struct expert_params *p, float *score)
 {
+    float max = score[0], sum = 0;
+    if (p->router == ROUTER_SIGMOID) {
+        for (uint32_t e = 0; e < p->n_experts; e++)
+            score[e] = 1.0f / (1.0f + expf(-score[e]));
+        return;
+    }
+    for (uint32_t e = 1; e < p->n_experts; e++)
+        max = fmaxf(max, score[e]);
+    for (uint32_t e = 0; e < p->n_experts; e++)
+        sum += score[e] = expf(score[e] - max);
+    for (uint32_t e = 0; e < p->n_experts; e++)
+        score[e] /= sum;
+}
+
+/* The n_used best of a row and their shares. */
+static void route_row(const struct expert_params *p, float *score, float scale, uint32_t *chosen,
+                      float *share)
+{
+    const float *favor = weight_vector(p->favor);
+    bool softmax = p->router == ROUTER_CHOSEN;
     float sum = 0;
+    if (!softmax)
+        scores_to_shares(p, score);
     for (uint32_t k = 0; k < p->n_used; k++) {
         uint32_t best = UINT32_MAX;
+        float best_value = 0;
         for (uint32_t e = 0; e < p->n_experts; e++) {
             bool taken = false;
             for (uint32_t i = 0; i < k && !taken; i++)
                 taken = chosen[i] == e;
-            if (!taken && (best == UINT32_MAX || score[e] > score[best]))
+            float value = score[e] + (favor ? favor[e] : 0.0f);
+            if (!taken && (best == UINT32_MAX || value > best_value)) {
                 best = e;
+                best_value = value;
+            }
         }
         chosen[k] = best;
-        /* The shares of the chosen among all, divided by their sum: the others cancel out. */
-        share[k] = expf(score[best] - score[chosen[0]]);
+        share[k] = softmax ? expf(score[best] - score[chosen[0]]) : score[best];
         sum += share[k];
     }
+    if (!softmax)
+        sum = p->norm ? fmaxf(sum, SMALLEST_SUM) : 1.0f;
     for (uint32_t k = 0; k < p->n_used; k++)
         share[k] = share[k] / sum * scale;
 }
@@ -169,13 +198,35 @@ static struct part part_at(const struct expert_routes *r, size_t i, size_t n_row
                          r->first[e + 1] - r->first[e]};
 }
 
+static void add_bias(const float *bias, float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] += bias[i];
+}
+
+/* up = what the activation makes of both. */
+static void activate(const struct backend_cpu *b, const struct op *op, float *gate, float *up,
+                     size_t n)
+{
+    if (!op->experts.clamped) {
+        act_kernel(&b->k, op->act)(gate, up, n, up);
+        return;
+    }
+    /* silu(a g) / a = g sigmoid(a g) */
+    const float a = 1.702f, limit = 7.0f;
+    for (size_t i = 0; i < n; i++) {
+        gate[i] = a * fminf(gate[i], limit);
+        up[i] = (fminf(fmaxf(up[i], -limit), limit) + 1.0f) / a;
+    }
+    b->k.silu(gate, up, n, up);
+}
+
 static void inner_part(void *arg, size_t begin, size_t end, uint32_t thread)
 {
     const struct expert_job *j = arg;
     const struct expert_params *p = &j->op->experts;
     const struct backend_cpu *b = j->run->b;
     float *panel = b->thread_scratch[thread].data;
-    act_fn act = act_kernel(&b->k, j->op->act);
     for (size_t i = begin; i < end && !run_canceled(j->run); i++) {
         struct part t = part_at(j->r, i, p->n_ff);
         size_t at = t.first * j->ff_stride + t.begin, row = t.expert * p->n_ff;
@@ -184,8 +235,13 @@ static void inner_part(void *arg, size_t begin, size_t end, uint32_t thread)
                     j->ff_stride, panel);
         matmul_rows(b, p->up, row + t.begin, row + t.end, in, j->in_stride, t.n, j->up + at,
                     j->ff_stride, panel);
-        for (size_t v = 0; v < t.n; v++, at += j->ff_stride)
-            act(j->gate + at, j->up + at, t.end - t.begin, j->up + at);
+        for (size_t v = 0; v < t.n; v++, at += j->ff_stride) {
+            if (j->gate_bias) {
+                add_bias(j->gate_bias + row + t.begin, j->gate + at, t.end - t.begin);
+                add_bias(j->up_bias + row + t.begin, j->up + at, t.end - t.begin);
+            }
+            activate(b, j->op, j->gate + at, j->up + at, t.end - t.begin);
+        }
     }
 }
 
@@ -200,7 +256,15 @@ static void outer_part(void *arg, size_t begin, size_t end, uint32_t thread)
         matmul_rows(b, p->down, row + t.begin, row + t.end, j->up + t.first * j->ff_stride,
                     j->ff_stride, t.n, j->in + t.first * j->in_stride + t.begin, j->in_stride,
                     b->thread_scratch[thread].data);
+        for (size_t v = 0; v < t.n && j->down_bias; v++)
+            add_bias(j->down_bias + row + t.begin, j->in + (t.first + v) * j->in_stride + t.begin,
+                     t.end - t.begin);
     }
+}
+
+static const float *bias_rows(const struct weight *w)
+{
+    return w ? (const float *)(const void *)w->data : NULL;
 }
 
 static void add_up_rows(void *arg, size_t begin, size_t end, uint32_t thread)
@@ -232,6 +296,9 @@ void run_experts(struct run *run, const struct op *op, uint32_t n_rows)
         .width = run->plan->slot_width[op->a],
         .in_stride = stride_of(p->gate->cols),
         .ff_stride = stride_of(p->n_ff),
+        .gate_bias = bias_rows(p->gate_bias),
+        .up_bias = bias_rows(p->up_bias),
+        .down_bias = bias_rows(p->down_bias),
         .in = b->experts.data,
     };
     j.gate = j.in + n_visits * j.in_stride;

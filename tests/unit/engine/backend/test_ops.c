@@ -249,7 +249,11 @@ static void check_norms(const char *level, uint32_t width, uint32_t head)
 
     const struct op rms[] = {
         embed_op(table, 0),
-        {.kind = OP_RMS_NORM, .dst = 1, .a = 0, .w = add_floats(&t, 1, group, w), .head = head,
+        {.kind = OP_RMS_NORM,
+         .dst = 1,
+         .a = 0,
+         .w = add_floats(&t, 1, group, w),
+         .head = head,
          .eps = 1e-5f},
     };
     run_ops(&t, rms, 2, widths, 2, 1, NULL, N, 0, out);
@@ -263,8 +267,13 @@ static void check_norms(const char *level, uint32_t width, uint32_t head)
 
     const struct op layer[] = {
         embed_op(table, 0),
-        {.kind = OP_LAYER_NORM, .dst = 0, .a = 0, .w = add_floats(&t, 1, width, w), .head = head,
-         .bias = add_floats(&t, 1, width, bias), .eps = 1e-5f},
+        {.kind = OP_LAYER_NORM,
+         .dst = 0,
+         .a = 0,
+         .w = add_floats(&t, 1, width, w),
+         .head = head,
+         .bias = add_floats(&t, 1, width, bias),
+         .eps = 1e-5f},
     };
     run_ops(&t, layer, 2, widths, 1, 0, NULL, N, 0, out);
     for (size_t i = 0; i < N * (size_t)width; i++) {
@@ -296,7 +305,10 @@ static void check_matmul(const char *level, enum weight_type type, uint32_t rows
     unsigned char *packed = random_packed(type, rows, cols, &t.seed);
     const struct op ops[] = {
         embed_op(add_floats(&t, (uint32_t)n, cols, a), 0),
-        {.kind = OP_MATMUL, .dst = 1, .a = 0, .w = add_weight(&t, type, rows, cols, packed),
+        {.kind = OP_MATMUL,
+         .dst = 1,
+         .a = 0,
+         .w = add_weight(&t, type, rows, cols, packed),
          .bias = add_floats(&t, 1, rows, bias)},
     };
     run_ops(&t, ops, 2, (uint32_t[]){cols, rows}, 2, 1, NULL, n, 0, out);
@@ -389,7 +401,10 @@ static void check_rope(const char *level, enum rope_kind kind, uint32_t head, ui
         inv_freq[i] = (float)pow(10000.0, -2.0 * (double)i / dims);
     struct op ops[] = {
         embed_op(add_floats(&t, N, width, a), 0),
-        {.kind = OP_ROPE, .dst = 1, .a = 0, .head = head,
+        {.kind = OP_ROPE,
+         .dst = 1,
+         .a = 0,
+         .head = head,
          .rope = {.kind = kind, .dims = dims, .inv_freq = inv_freq, .mscale = 1.25f}},
     };
     for (uint16_t dst = 0; dst < 2; dst++) { /* in place and not */
@@ -418,23 +433,25 @@ struct attention_case {
     struct attention_params p;
     enum kv_type kv;
     double bound;
+    const float *sinks; /* of each head; NULL = none */
 };
 
 /* What the query of token i, head h should get, over the keys and values of all `n` tokens. */
-static double attention_want(const struct attention_params *p, const float *q, const float *k,
+static double attention_want(const struct attention_case *c, const float *q, const float *k,
                              const float *v, size_t n, size_t i, size_t h, size_t d)
 {
+    const struct attention_params *p = &c->p;
     size_t kv_head = h / (p->n_heads / p->n_kv_heads);
-    double sum = 0, weighted = 0;
+    double sum = c->sinks ? exp((double)c->sinks[h]) : 0, weighted = 0;
     for (size_t key = 0; key < n; key++) {
         size_t away = key > i ? key - i : i - key;
         if (p->causal ? key > i || (p->window && away >= p->window)
                       : p->window && away > p->window / 2)
             continue;
         double score = 0;
-        for (size_t c = 0; c < p->head_k; c++)
-            score += (double)q[(i * p->n_heads + h) * p->head_k + c] *
-                     (double)k[(key * p->n_kv_heads + kv_head) * p->head_k + c];
+        for (size_t x = 0; x < p->head_k; x++)
+            score += (double)q[(i * p->n_heads + h) * p->head_k + x] *
+                     (double)k[(key * p->n_kv_heads + kv_head) * p->head_k + x];
         score *= (double)p->scale;
         if (p->slopes)
             score -= (double)p->slopes[h] * (double)away;
@@ -464,7 +481,12 @@ static void check_attention(const char *level, const struct attention_case *c)
         embed_op(add_floats(&t, TOKENS, wk, k), 1),
         embed_op(add_floats(&t, TOKENS, wv, v), 2),
         {.kind = OP_KV_STORE, .a = 1, .b = 2, .layer = 1},
-        {.kind = OP_ATTENTION, .dst = 3, .a = 0, .layer = 1, .attn = *p},
+        {.kind = OP_ATTENTION,
+         .dst = 3,
+         .a = 0,
+         .layer = 1,
+         .attn = *p,
+         .bias = c->sinks ? add_floats(&t, 1, p->n_heads, c->sinks) : NULL},
     };
     const struct kv_desc desc = {
         .n_layers = LAYERS,
@@ -482,7 +504,7 @@ static void check_attention(const char *level, const struct attention_case *c)
             for (size_t d = 0; d < p->head_v; d++) {
                 size_t at = i * wo + h * p->head_v + d;
                 assert_close("attention", level, at, (double)out[at],
-                             attention_want(p, q, k, v, TOKENS, i, h, d), c->bound);
+                             attention_want(c, q, k, v, TOKENS, i, h, d), c->bound);
             }
     t.b->ops->kv_free(t.b, kv);
     bench_close(&t);
@@ -492,7 +514,8 @@ static void test_ops__of_rows(void **state)
 {
     (void)state;
     const char *level;
-    FOR_EACH_LEVEL (level) {
+    FOR_EACH_LEVEL(level)
+    {
         check_embed(level);
         check_add_tables(level);
         check_scale_position(level);
@@ -505,7 +528,8 @@ static void test_ops__norms(void **state)
 {
     (void)state;
     const char *level;
-    FOR_EACH_LEVEL (level) {
+    FOR_EACH_LEVEL(level)
+    {
         check_norms(level, 1, 0);
         check_norms(level, 67, 0);
         check_norms(level, 96, 24);
@@ -524,18 +548,19 @@ static void test_ops__matmul(void **state)
                  {WT_Q4_0, 96},  {WT_Q4_1, 96},  {WT_Q5_0, 96},  {WT_Q5_1, 96},
                  {WT_Q4_K, 512}, {WT_Q5_K, 512}, {WT_Q6_K, 512}, {WT_F32, 172}};
     static const int32_t batches[] = {1, 3, 4, 5, 33};
-    FOR_EACH_LEVEL (level)
-        for (size_t i = 0; i < ARRAY_LEN(types); i++)
-            for (size_t n = 0; n < ARRAY_LEN(batches); n++)
-                check_matmul(level, types[i].type, 1 + 17 * (uint32_t)(i % 3), types[i].cols,
-                             batches[n]);
+    FOR_EACH_LEVEL(level)
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        for (size_t n = 0; n < ARRAY_LEN(batches); n++)
+            check_matmul(level, types[i].type, 1 + 17 * (uint32_t)(i % 3), types[i].cols,
+                         batches[n]);
 }
 
 static void test_ops__elements(void **state)
 {
     (void)state;
     const char *level;
-    FOR_EACH_LEVEL (level) {
+    FOR_EACH_LEVEL(level)
+    {
         check_elements(level, 1);
         check_elements(level, 61);
         check_elements(level, 4000);
@@ -546,7 +571,8 @@ static void test_ops__rope(void **state)
 {
     (void)state;
     const char *level;
-    FOR_EACH_LEVEL (level) {
+    FOR_EACH_LEVEL(level)
+    {
         check_rope(level, ROPE_ADJACENT, 8, 8);
         check_rope(level, ROPE_HALVES, 8, 8);
         check_rope(level, ROPE_ADJACENT, 10, 6);
@@ -560,31 +586,61 @@ static void test_ops__attention(void **state)
     (void)state;
     const char *level;
     static const float slopes[] = {0.5f, 0.25f, 0.0625f, 0.7f};
+    static const float sinks[] = {-3.0f, 0.0f, 2.5f, 90.0f};
     static const struct attention_case cases[] = {
-        {{4, 4, 8, 8, 0.4f, 0, 0, true}, KV_F32, 2e-6},
-        {{8, 2, 16, 24, 0.25f, 0, 0, true}, KV_F32, 2e-6},
-        {{6, 1, 5, 7, 1.0f, 0, 0, true}, KV_F32, 2e-6},
-        {{4, 2, 16, 16, 1.0f, 0, 0, false}, KV_F32, 2e-6},
-        {{4, 2, 16, 16, 1.0f, 5.0f, 0, true}, KV_F32, 4e-6},
-        {{4, 2, 16, 16, 1.0f, 0, 9, true}, KV_F32, 2e-6},
-        {{4, 2, 16, 16, 1.0f, 3.0f, 33, true}, KV_F32, 4e-6},
-        {{4, 2, 16, 16, 1.0f, 0, 9, false}, KV_F32, 2e-6},
-        {{4, 2, 16, 16, 1.0f, 0, 40, false}, KV_F32, 2e-6},
-        {{4, 2, 16, 16, 1.0f, 0, 0, false, slopes}, KV_F32, 4e-6},
-        {{4, 1, 16, 16, 1.0f, 0, 0, true, slopes}, KV_F32, 4e-6},
-        {{4, 2, 80, 64, 0.125f, 0, 0, true}, KV_F16, 2e-3},
+        {{4, 4, 8, 8, 0.4f, 0, 0, true}, KV_F32, 2e-6, NULL},
+        {{8, 2, 16, 24, 0.25f, 0, 0, true}, KV_F32, 2e-6, NULL},
+        {{6, 1, 5, 7, 1.0f, 0, 0, true}, KV_F32, 2e-6, NULL},
+        {{4, 2, 16, 16, 1.0f, 0, 0, false}, KV_F32, 2e-6, NULL},
+        {{4, 2, 16, 16, 1.0f, 5.0f, 0, true}, KV_F32, 4e-6, NULL},
+        {{4, 2, 16, 16, 1.0f, 0, 9, true}, KV_F32, 2e-6, NULL},
+        {{4, 2, 16, 16, 1.0f, 3.0f, 33, true}, KV_F32, 4e-6, NULL},
+        {{4, 2, 16, 16, 1.0f, 0, 9, false}, KV_F32, 2e-6, NULL},
+        {{4, 2, 16, 16, 1.0f, 0, 40, false}, KV_F32, 2e-6, NULL},
+        {{4, 2, 16, 16, 1.0f, 0, 0, false, slopes}, KV_F32, 4e-6, NULL},
+        {{4, 1, 16, 16, 1.0f, 0, 0, true, slopes}, KV_F32, 4e-6, NULL},
+        {{4, 2, 80, 64, 0.125f, 0, 0, true}, KV_F16, 2e-3, NULL},
+        {{4, 2, 16, 16, 1.0f, 0, 0, true}, KV_F32, 4e-6, sinks},
+        {{4, 4, 16, 16, 1.0f, 0, 9, true}, KV_F32, 4e-6, sinks},
     };
-    FOR_EACH_LEVEL (level)
-        for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-            check_attention(level, &cases[i]);
+    FOR_EACH_LEVEL(level)
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        check_attention(level, &cases[i]);
+}
+
+/* Each row times one number of its own. */
+static void test_ops__mul_number(void **state)
+{
+    (void)state;
+    const char *level;
+    FOR_EACH_LEVEL(level)
+    {
+        struct bench t;
+        bench_open(&t, level);
+        CLEANUP_FREE float *a = random_floats(N * 19, &t.seed), *b = random_floats(N, &t.seed);
+        float out[N * 19];
+        struct op ops[] = {
+            embed_op(add_floats(&t, N, 19, a), 0),
+            embed_op(add_floats(&t, N, 1, b), 1),
+            {.kind = OP_MUL_NUMBER, .a = 0, .b = 1},
+        };
+        for (uint16_t dst = 0; dst < 3; dst += 2) { /* in place and not */
+            ops[2].dst = dst;
+            run_ops(&t, ops, 3, (uint32_t[]){19, 1, 19}, 3, dst, NULL, N, 0, out);
+            for (size_t i = 0; i < ARRAY_LEN(out); i++)
+                assert_close("mul_number", level, i, (double)out[i], (double)(a[i] * b[i / 19]), 0);
+        }
+        bench_close(&t);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ops__of_rows), cmocka_unit_test(test_ops__norms),
-        cmocka_unit_test(test_ops__matmul),          cmocka_unit_test(test_ops__elements),
-        cmocka_unit_test(test_ops__rope),            cmocka_unit_test(test_ops__attention),
+        cmocka_unit_test(test_ops__of_rows),    cmocka_unit_test(test_ops__norms),
+        cmocka_unit_test(test_ops__matmul),     cmocka_unit_test(test_ops__elements),
+        cmocka_unit_test(test_ops__rope),       cmocka_unit_test(test_ops__attention),
+        cmocka_unit_test(test_ops__mul_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
