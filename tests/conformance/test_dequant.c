@@ -87,7 +87,7 @@ static void test_dequant__shared_set(void **state)
             n_checked += check_line(line, &k);
         }
     }
-    assert_true(n_checked >= 17 * 4);
+    assert_true(n_checked >= 24 * 4);
 }
 
 int main(void)

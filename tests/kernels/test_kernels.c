@@ -111,6 +111,12 @@ static size_t scale_offsets(enum weight_type type, size_t ret[2])
     case WT_Q8_0:
     case WT_IQ4_NL:
     case WT_IQ4_XS:
+    case WT_IQ2_XXS:
+    case WT_IQ2_XS:
+    case WT_IQ2_S:
+    case WT_IQ3_XXS:
+    case WT_IQ3_S:
+    case WT_IQ1_S:
         ret[0] = 0;
         return 1;
     case WT_Q4_1:

@@ -23,6 +23,14 @@ void kernels__fill_dot_packed_avx512(struct kernels *k);
 extern const int8_t kernels__iq4_values[16];
 extern const int8_t kernels__mxfp4_values[16];
 
+/* The grids of the IQ types; an entry is packed as iq_grids.c says. iq1_s and iq1_m share one. */
+extern const uint16_t kernels__iq2_xxs_grid[256];
+extern const uint16_t kernels__iq2_xs_grid[512];
+extern const uint16_t kernels__iq2_s_grid[1024];
+extern const uint16_t kernels__iq3_xxs_grid[256];
+extern const uint16_t kernels__iq3_s_grid[512];
+extern const uint16_t kernels__iq1_grid[2048];
+
 /* The 6-bit scale and minimum of sub-block j of q4_k and q5_k: the first four lie in the low bits of
  * bytes 0-3 and 4-7; the others have four bits in bytes 8-11 and two in the top of bytes 0-7. */
 static inline void k4_scale_min(const uint8_t *s, size_t j, uint8_t *ret_scale, uint8_t *ret_min)

@@ -20,6 +20,13 @@ static_assert(sizeof(struct block_iq4_xs) == 136, "iq4_xs");
 static_assert(sizeof(struct block_tq1_0) == 54, "tq1_0");
 static_assert(sizeof(struct block_tq2_0) == 66, "tq2_0");
 static_assert(sizeof(struct block_mxfp4) == 17, "mxfp4");
+static_assert(sizeof(struct block_iq1_s) == 50, "iq1_s");
+static_assert(sizeof(struct block_iq1_m) == 56, "iq1_m");
+static_assert(sizeof(struct block_iq2_xxs) == 66, "iq2_xxs");
+static_assert(sizeof(struct block_iq2_xs) == 74, "iq2_xs");
+static_assert(sizeof(struct block_iq2_s) == 82, "iq2_s");
+static_assert(sizeof(struct block_iq3_xxs) == 98, "iq3_xxs");
+static_assert(sizeof(struct block_iq3_s) == 110, "iq3_s");
 
 static const struct weight_type_info infos[WT_COUNT] = {
     [WT_F32] = {"F32", 1, 4, true},
@@ -40,16 +47,16 @@ static const struct weight_type_info infos[WT_COUNT] = {
     [WT_TQ1_0] = {"TQ1_0", 256, 54, true},
     [WT_TQ2_0] = {"TQ2_0", 256, 66, true},
     [WT_MXFP4] = {"MXFP4", 32, 17, true},
+    [WT_IQ1_S] = {"IQ1_S", 256, 50, true},
+    [WT_IQ1_M] = {"IQ1_M", 256, 56, true},
+    [WT_IQ2_XXS] = {"IQ2_XXS", 256, 66, true},
+    [WT_IQ2_XS] = {"IQ2_XS", 256, 74, true},
+    [WT_IQ2_S] = {"IQ2_S", 256, 82, true},
+    [WT_IQ3_XXS] = {"IQ3_XXS", 256, 98, true},
+    [WT_IQ3_S] = {"IQ3_S", 256, 110, true},
     /* known by size only */
     [WT_Q8_1] = {"Q8_1", 32, 36, false},
     [WT_Q8_K] = {"Q8_K", 256, 292, false},
-    [WT_IQ1_S] = {"IQ1_S", 256, 50, false},
-    [WT_IQ1_M] = {"IQ1_M", 256, 56, false},
-    [WT_IQ2_XXS] = {"IQ2_XXS", 256, 66, false},
-    [WT_IQ2_XS] = {"IQ2_XS", 256, 74, false},
-    [WT_IQ2_S] = {"IQ2_S", 256, 82, false},
-    [WT_IQ3_XXS] = {"IQ3_XXS", 256, 98, false},
-    [WT_IQ3_S] = {"IQ3_S", 256, 110, false},
     [WT_NVFP4] = {"NVFP4", 64, 36, false},
     [WT_I8] = {"I8", 1, 1, false},
     [WT_I16] = {"I16", 1, 2, false},

@@ -162,4 +162,60 @@ struct block_mxfp4 { /* w = 2^(e - 128) * mxfp4_values[q]; nibbles as q4_0 */
     uint8_t qs[QK / 2];
 } ATTR_PACKED;
 
+/* The IQ types of one to three bits: each 8 items are one entry of a grid of eight values (iq2,
+ * iq1) or two of four (iq3), at the sub-block's scale. Signs: bit i is item i; seven bits of signs
+ * are eight with an even number of negative ones. */
+
+struct block_iq2_xxs { /* w = d * (sc + 0.5) / 4 * grid, 8 sub-blocks of 32; scale_signs has four
+                          times seven signs, then the 4-bit sc */
+    uint16_t d;
+    struct {
+        uint8_t qs[4];
+        uint32_t scale_signs;
+    } ATTR_PACKED sub[QK_K / 32];
+} ATTR_PACKED;
+
+struct block_iq2_xs { /* as iq2_xxs, 16 sub-blocks of 16; qs: 9 bits of index, 7 of signs */
+    uint16_t d;
+    uint16_t qs[QK_K / 8];
+    uint8_t scales[QK_K / 32];
+} ATTR_PACKED;
+
+struct block_iq2_s { /* as iq2_xs with eight signs; qh has bits 8 and 9 of the grid index */
+    uint16_t d;
+    uint8_t qs[QK_K / 8];
+    uint8_t signs[QK_K / 8];
+    uint8_t qh[QK_K / 32];
+    uint8_t scales[QK_K / 32];
+} ATTR_PACKED;
+
+struct block_iq3_xxs { /* w = d * (sc + 0.5) / 2 * grid; scale_signs as in iq2_xxs */
+    uint16_t d;
+    uint8_t qs[QK_K / 4];
+    uint32_t scale_signs[QK_K / 32];
+} ATTR_PACKED;
+
+struct block_iq3_s { /* w = d * (2*sc + 1) * grid, 8 sub-blocks of 32; qh has bit 8 of the grid
+                        index */
+    uint16_t d;
+    uint8_t qs[QK_K / 4];
+    uint8_t qh[QK_K / 32];
+    uint8_t signs[QK_K / 8];
+    uint8_t scales[QK_K / 64];
+} ATTR_PACKED;
+
+struct block_iq1_s { /* w = d * (2*sc + 1) * (grid ± 1/8), 8 sub-blocks of 32; qh: four times bits
+                        8-10 of the grid index, the 3-bit sc, whether the eighth is taken off */
+    uint16_t d;
+    uint8_t qs[QK_K / 8];
+    uint16_t qh[QK_K / 32];
+} ATTR_PACKED;
+
+struct block_iq1_m { /* as iq1_s, 16 sub-blocks of 16; each nibble of qh: bits 8-10 of the index and
+                        the sign of the eighth; each of scales: four 3-bit sc, and 4 bits of d */
+    uint8_t qs[QK_K / 8];
+    uint8_t qh[QK_K / 16];
+    uint16_t scales[QK_K / 64];
+} ATTR_PACKED;
+
 #endif

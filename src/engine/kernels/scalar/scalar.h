@@ -24,6 +24,13 @@ void dequant_iq4_xs_scalar(const void *row, float *dst, size_t n);
 void dequant_tq1_0_scalar(const void *row, float *dst, size_t n);
 void dequant_tq2_0_scalar(const void *row, float *dst, size_t n);
 void dequant_mxfp4_scalar(const void *row, float *dst, size_t n);
+void dequant_iq1_s_scalar(const void *row, float *dst, size_t n);
+void dequant_iq1_m_scalar(const void *row, float *dst, size_t n);
+void dequant_iq2_xxs_scalar(const void *row, float *dst, size_t n);
+void dequant_iq2_xs_scalar(const void *row, float *dst, size_t n);
+void dequant_iq2_s_scalar(const void *row, float *dst, size_t n);
+void dequant_iq3_xxs_scalar(const void *row, float *dst, size_t n);
+void dequant_iq3_s_scalar(const void *row, float *dst, size_t n);
 
 void dot_f32_scalar(const void *w, size_t row_bytes, size_t n_rows, const float *x,
                     size_t x_stride, size_t n_x, size_t n, float *y, size_t y_stride);
