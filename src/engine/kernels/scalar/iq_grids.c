@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Made by tools/gen_iq_grids.py: the grids of the IQ types, constants of the GGUF format as
- * llama.cpp's ggml-common.h publishes them. Value i of an entry is the level with the number in its
- * bits 2i (iq2, iq1) or 3i (iq3); dequant_iq.c has the levels. */
+ * The grids of the IQ types, constants of the GGUF format. They follow no formula; the values are
+ * those that llama.cpp's ggml-common.h publishes, one byte each, as numbers of their few levels: value i
+ * of an entry is the level with the number in its bits 2i (iq2, iq1) or 3i (iq3); dequant_iq.c has the
+ * levels. */
 #include "engine/kernels/kernels_internal.h"
 
 const uint16_t kernels__iq2_xxs_grid[256] = {
