@@ -66,12 +66,12 @@ test('an abort ends a stream', async () => {
 
 const tools = [{
   name: 'get_weather', description: 'The weather', input_schema: {
-    type: 'object', properties: { city: { type: 'string', maxLength: 8 }, days: { type: 'integer', minimum: 0, maximum: 9 } },
+    type: 'object', properties: { city: { enum: ['Paris', 'Rome'] }, days: { type: 'integer', minimum: 0, maximum: 9 } },
     required: ['city', 'days'], additionalProperties: false } }];
 
 test('tool use, and the answer to its result', async () => {
   const answer = await client.messages.create({
-    model, messages, tools, tool_choice: { type: 'any', disable_parallel_tool_use: true }, max_tokens: 200 });
+    model, messages, tools, tool_choice: { type: 'any', disable_parallel_tool_use: true }, max_tokens: 400 });
   assert.equal(answer.stop_reason, 'tool_use');
   const use = answer.content.find((block) => block.type === 'tool_use');
   assert.equal(use.name, 'get_weather');
@@ -84,7 +84,7 @@ test('tool use, and the answer to its result', async () => {
 
 test('tool use in a stream', async () => {
   const stream = client.messages.stream({
-    model, messages, tools, tool_choice: { type: 'tool', name: 'get_weather', disable_parallel_tool_use: true }, max_tokens: 200 });
+    model, messages, tools, tool_choice: { type: 'tool', name: 'get_weather', disable_parallel_tool_use: true }, max_tokens: 400 });
   let json = '';
   stream.on('inputJson', (piece) => { json += piece; });
   const final = await stream.finalMessage();

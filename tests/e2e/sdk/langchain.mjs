@@ -30,7 +30,7 @@ test('the Responses API', async () => {
 
 test('structured output', async () => {
   const schema = z.object({ n: z.number().int(), word: z.enum(['a', 'b']) });
-  const model = new ChatOpenAI({ ...options, maxTokens: 80 });
+  const model = new ChatOpenAI({ ...options, maxTokens: 400 });
   const value = await model.withStructuredOutput(schema, { method: 'jsonSchema' }).invoke(prompt);
   assert.ok(Number.isInteger(value.n) && ['a', 'b'].includes(value.word));
 });
@@ -47,10 +47,10 @@ test('an error', async () => {
 });
 
 test('a tool call', async () => {
-  const schema = z.object({ city: z.string().max(8), days: z.number().int().min(0).max(9) });
-  const model = new ChatOpenAI({ ...options, temperature: 0.8, maxTokens: 200 }).bindTools(
+  const schema = z.object({ city: z.enum(['Paris', 'Rome']), days: z.number().int().min(0).max(9) });
+  const model = new ChatOpenAI({ ...options, temperature: 0.8, maxTokens: 400 }).bindTools(
     [{ type: 'function', function: { name: 'get_weather', description: 'The weather', parameters: {
-      type: 'object', properties: { city: { type: 'string', maxLength: 8 }, days: { type: 'integer', minimum: 0, maximum: 9 } },
+      type: 'object', properties: { city: { enum: ['Paris', 'Rome'] }, days: { type: 'integer', minimum: 0, maximum: 9 } },
       required: ['city', 'days'], additionalProperties: false } } }],
     { tool_choice: 'get_weather', parallel_tool_calls: false });
   const answer = await model.invoke(prompt);

@@ -36,7 +36,7 @@ test('generate, num_predict, format', async () => {
   assert.equal(cut.done_reason, 'length');
   assert.equal(cut.eval_count, 3);
   const format = { type: 'object', properties: { n: { type: 'integer', maximum: 9, minimum: 0 } }, required: ['n'] };
-  const answer = await client.generate({ model, prompt: 'x', format, options: { num_predict: 60 } });
+  const answer = await client.generate({ model, prompt: 'x', format, options: { num_predict: 400 } });
   const n = JSON.parse(answer.response).n;
   assert.ok(Number.isInteger(n) && n >= 0 && n <= 9);
 });

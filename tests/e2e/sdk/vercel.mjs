@@ -30,7 +30,7 @@ test('a stream', async () => {
 
 test('an object of a schema', async () => {
   const schema = z.object({ n: z.number().int().min(0).max(9), yes: z.boolean() });
-  const { object } = await generateObject({ model, prompt, schema, maxOutputTokens: 80, maxRetries: 0 });
+  const { object } = await generateObject({ model, prompt, schema, maxOutputTokens: 400, maxRetries: 0 });
   assert.ok(Number.isInteger(object.n) && typeof object.yes === 'boolean');
 });
 
@@ -57,9 +57,9 @@ test('an error', async () => {
 
 test('a tool call', async () => {
   const { toolCalls } = await generateText({
-    model, prompt, maxOutputTokens: 200, maxRetries: 0, toolChoice: 'required',
+    model, prompt, maxOutputTokens: 400, maxRetries: 0, toolChoice: 'required',
     providerOptions: { runner: { parallel_tool_calls: false } },
-    tools: { get_weather: { description: 'The weather', inputSchema: z.object({ city: z.string().max(8), days: z.number().int().min(0).max(9) }) } } });
+    tools: { get_weather: { description: 'The weather', inputSchema: z.object({ city: z.enum(['Paris', 'Rome']), days: z.number().int().min(0).max(9) }) } } });
   assert.equal(toolCalls[0].toolName, 'get_weather');
-  assert.ok(toolCalls[0].input.city.length <= 8);
+  assert.ok(['Paris', 'Rome'].includes(toolCalls[0].input.city));
 });
