@@ -189,26 +189,47 @@ static bool has_tool_calls(const struct json *messages)
     return false;
 }
 
+static bool has_null_content(const struct json *messages)
+{
+    for (size_t i = 0; i < js_len(messages); i++)
+        if (js_is(js_get(js_at(messages, i), "content"), JS_NULL))
+            return true;
+    return false;
+}
+
+/* Templates differ in what they can use; the first way that one takes counts:
+ *
+ * - arguments of calls as values, and null where an assistant only called: Hugging Face's form
+ * - "" for null, for templates that look into the content without asking
+ * - arguments as the text that the client sent, for templates that put strings together
+ * - tools in words told by the user, for templates that know no system */
 int chat_template_render(const struct chat_template *t, const struct chat_prompt *p,
                          struct buf *out, struct error *err)
 {
     size_t start = out->len;
-    bool raised = false;
-    struct error first = ERROR_INIT, second = ERROR_INIT;
-    struct attempt how = {.flags = MESSAGES_PARSE_ARGUMENTS};
-    int r = render(t, p, how, out, &raised, &first);
-    if (r == 0)
-        return 0;
+    bool calls = has_tool_calls(p->messages), null = has_null_content(p->messages);
     bool in_words = p->tools.tools && !t->knows_tools;
-    if (!raised && has_tool_calls(p->messages))
-        /* A template that puts strings together cannot use parsed arguments: once more with the
-         * text that the client sent. */
-        how.flags = 0;
-    else if (raised && in_words)
-        how.by_user = true; /* it may know no system */
-    else
-        return error_copy(err, &first);
-    buf_truncate(out, start);
-    r = render(t, p, how, out, &raised, &second);
-    return r == 0 ? 0 : error_copy(err, &first);
+    const struct {
+        bool wanted;
+        struct attempt how;
+    } ways[] = {
+        {true, {.flags = MESSAGES_PARSE_ARGUMENTS}},
+        {null, {.flags = MESSAGES_PARSE_ARGUMENTS | MESSAGES_EMPTY_CONTENT}},
+        {calls, {.flags = 0}},
+        {calls && null, {.flags = MESSAGES_EMPTY_CONTENT}},
+        {in_words, {.flags = MESSAGES_PARSE_ARGUMENTS | MESSAGES_EMPTY_CONTENT, .by_user = true}},
+    };
+    struct error first = ERROR_INIT;
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+        bool raised = false;
+        struct error why = ERROR_INIT;
+        if (!ways[i].wanted)
+            continue;
+        buf_truncate(out, start);
+        if (render(t, p, ways[i].how, out, &raised, &why) == 0)
+            return 0;
+        if (first.code == ERR_NONE)
+            first = why;
+    }
+    return error_copy(err, &first);
 }

@@ -33,7 +33,8 @@ static int join_parts(const struct json *parts, size_t at, struct buf *out, stru
     return buf_check(out, "the content of a message", err);
 }
 
-static int normalise_content(const struct json *from, size_t at, struct json *to, struct error *err)
+static int normalise_content(const struct json *from, size_t at, unsigned flags, struct json *to,
+                             struct error *err)
 {
     const struct json *content = js_get(from, "content");
     switch (js_type(content)) {
@@ -44,7 +45,7 @@ static int normalise_content(const struct json *from, size_t at, struct json *to
         if (!str_eq_c(js_get_str(from, "role"), "assistant"))
             return error_set(err, ERR_INVALID, "messages[%zu].content must be a string or an array",
                              at);
-        js_set(to, "content", js_null());
+        js_set(to, "content", flags & MESSAGES_EMPTY_CONTENT ? js_cstr("") : js_null());
         return 0;
     case JS_ARRAY: {
         CLEANUP_BUF struct buf text = BUF_INIT(JSON_MAX_BYTES);
@@ -94,7 +95,7 @@ static int normalise_message(const struct json *from, size_t at, unsigned flags,
     if (js_get_str(from, "role").len == 0)
         return error_set(err, ERR_INVALID, "messages[%zu].role must be a string such as 'user'",
                          at);
-    int r = normalise_content(from, at, to, err);
+    int r = normalise_content(from, at, flags, to, err);
     if (r == 0)
         r = normalise_tool_calls(to, at, flags, err);
     return r;

@@ -14,7 +14,10 @@
 #include "base/error.h"
 #include "base/json.h"
 
-enum messages_flags { MESSAGES_PARSE_ARGUMENTS = 1 };
+enum messages_flags {
+    MESSAGES_PARSE_ARGUMENTS = 1,
+    MESSAGES_EMPTY_CONTENT = 2, /* "" in place of null: what an assistant says that calls a tool */
+};
 
 enum { MESSAGES_MAX = 65536 };
 

@@ -11,7 +11,7 @@ static bool is_name(struct str name)
     for (size_t i = 0; i < name.len; i++) {
         unsigned char c = (unsigned char)name.ptr[i];
         bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!word && !strchr("_-.:/", c))
+        if (!word && (c == 0 || !strchr("_-.:/", c)))
             return false;
     }
     return name.len > 0 && name.len <= TOOL_NAME_MAX;

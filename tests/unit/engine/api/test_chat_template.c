@@ -142,6 +142,22 @@ static void test_chat_template__parts(void **state)
     check(&both, "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}", "Hi", NULL);
 }
 
+/* What our own answers have as content, null, in a template that looks into it. */
+static void test_chat_template__null_content(void **state)
+{
+    (void)state;
+    const struct chat_template_sources src = {
+        .plain = STR("{% for m in messages %}{{ 'yes' if 'x' in m.content else 'no' }}"
+                     "{% for c in m.tool_calls or [] %}:{{ c.function.arguments.a }}{% endfor %},"
+                     "{% endfor %}")};
+    check(
+        &src,
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":"
+        "null,\"tool_calls\":[{\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+        "\"arguments\":\"{\\\"a\\\":1}\"}}]}]}",
+        "yes,no:1,", NULL);
+}
+
 /* A template without tools: they are told in words, and so is what was called. */
 static void test_chat_template__tools_in_words(void **state)
 {
@@ -182,6 +198,7 @@ int main(void)
         cmocka_unit_test(test_chat_template__variables),
         cmocka_unit_test(test_chat_template__raises),
         cmocka_unit_test(test_chat_template__tool_call_arguments),
+        cmocka_unit_test(test_chat_template__null_content),
         cmocka_unit_test(test_chat_template__tools_in_words),
         cmocka_unit_test(test_chat_template__sources),
     };

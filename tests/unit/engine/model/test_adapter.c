@@ -346,7 +346,7 @@ static void test_adapter__refuses(void **state)
     s.tensors = nothing;
     refuse(base, &s, ERR_CORRUPT, "changes nothing");
     s = first;
-    s.alpha = INFINITY;
+    s.alpha = (double)INFINITY;
     refuse(base, &s, ERR_CORRUPT, "alpha");
     struct model *m = load(base);
     assert_fails(model_add_adapter(m, base, &err), ERR_INVALID, "no LoRA adapter");
