@@ -65,13 +65,13 @@ class Sdk(unittest.TestCase):
         self.check("openai.mjs", 16)
 
     def test_anthropic(self):
-        self.check("anthropic.mjs", 9)
+        self.check("anthropic.mjs", 8)
 
     def test_ollama(self):
-        self.check("ollama.mjs", 9)
+        self.check("ollama.mjs", 8)
 
     def test_vercel_ai_sdk(self):
-        self.check("vercel.mjs", 7)
+        self.check("vercel.mjs", 6)
 
     def test_langchain(self):
         self.check("langchain.mjs", 7)

@@ -58,12 +58,6 @@ test('errors are of the client\'s classes', async () => {
     (e) => e instanceof Anthropic.BadRequestError && /web_search_20250305/.test(e.message));
 });
 
-test('an abort ends a stream', async () => {
-  const stream = client.messages.stream({ model, messages, max_tokens: 200 });
-  stream.on('text', () => stream.abort());
-  await assert.rejects(stream.finalMessage(), Anthropic.APIUserAbortError);
-});
-
 const tools = [{
   name: 'get_weather', description: 'The weather', input_schema: {
     type: 'object', properties: { city: { enum: ['Paris', 'Rome'] }, days: { type: 'integer', minimum: 0, maximum: 9 } },

@@ -80,13 +80,6 @@ test('errors', async () => {
   await assert.rejects(client.create({ model: 'me/x', from: model, system: 'no', stream: false }), /'system'/);
 });
 
-test('an abort ends a stream', async () => {
-  await assert.rejects(async () => {
-    const stream = await client.chat({ model, messages, stream: true });
-    for await (const part of stream) if (part) stream.abort();
-  }, /abort/i);
-});
-
 test('a tool call', async () => {
   const tools = [{ type: 'function', function: { name: 'now', description: 'The time', parameters: { type: 'object', properties: {} } } }];
   const answer = await client.chat({ model, messages, tools, options: { ...options, num_predict: 5 } });

@@ -40,17 +40,6 @@ test('embeddings', async () => {
   assert.equal(embeddings.length, 2);
 });
 
-test('an abort', async () => {
-  const controller = new AbortController();
-  const answer = streamText({ model, prompt, abortSignal: controller.signal, onError: () => {} });
-  let pieces = 0;
-  for await (const piece of answer.textStream) {
-    pieces += piece.length > 0;
-    controller.abort();
-  }
-  assert.ok(pieces >= 1 && pieces < 20);
-});
-
 test('an error', async () => {
   await assert.rejects(generateText({ model: provider('nobody/has-this'), prompt, maxRetries: 0 }), /not found/);
 });
