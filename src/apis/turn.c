@@ -6,25 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/random.h"
 
 void turn_new_id(const char *prefix, char out[TURN_ID_MAX])
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-    enum { N = 24 };
-    unsigned char random[N];
-    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
-        int64_t now = clock_mono_ns();
-        memset(random, 0, sizeof(random));
-        memcpy(random, &now, sizeof(now));
-    }
-    char tail[N + 1];
-    for (int i = 0; i < N; i++)
-        tail[i] = letters[random[i] % (sizeof(letters) - 1)];
-    tail[N] = '\0';
+    char tail[24 + 1];
+    random_name(RANDOM_LOWER, sizeof(tail) - 1, tail);
     snprintf(out, TURN_ID_MAX, "%s%s", prefix, tail);
 }
 

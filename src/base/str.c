@@ -107,6 +107,15 @@ char *str_dup(struct str s)
     return p;
 }
 
+bool str_is_true(struct str s)
+{
+    static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True"};
+    for (size_t i = 0; i < ARRAY_LEN(yes); i++)
+        if (str_eq_c(s, yes[i]))
+            return true;
+    return false;
+}
+
 int str_to_u64(struct str s, const char *what, uint64_t *ret, struct error *err)
 {
     uint64_t v = 0;

@@ -43,6 +43,16 @@ static inline bool str_eq_c(struct str a, const char *b)
 }
 
 bool str_eq_nocase(struct str a, struct str b); /* ASCII */
+
+/* 0 to 15 for a hexadecimal digit of either case, else -1. */
+static inline int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 bool str_starts_with(struct str s, struct str prefix);
 bool str_ends_with(struct str s, struct str suffix);
 int str_cmp(struct str a, struct str b); /* byte order */
@@ -64,6 +74,9 @@ bool str_split_next(struct str *rest, char sep, struct str *ret_part);
 
 /* A terminated copy; NULL when out of memory. The caller frees it. */
 char *str_dup(struct str s) ATTR_CHECK;
+
+/* A boolean as Go's clients write it: 1, t, T, true, TRUE and True are yes, all else is no. */
+bool str_is_true(struct str s);
 
 /* Whole-string numbers, decimal, no sign for the unsigned one, no white space, no overflow. `what`
  * names the thing in the error ("the context size"). */

@@ -15,15 +15,6 @@ struct body body_begin(enum body_kind kind, uint64_t length)
     return (struct body){.kind = kind, .left = kind == BODY_LENGTH ? length : 0};
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool take_size_char(struct body *b, char c)
 {
     enum { MAX_DIGITS = 15 }; /* less than 2^60 bytes */

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "door/door_internal.h"
 
@@ -156,13 +157,9 @@ static bool end_shut(struct end *e)
 static void refuse(struct relay *r, const char *status, const char *message)
 {
     CLEANUP_BUF struct buf body = BUF_INIT(16 * 1024);
-    buf_printf(&body, "{\"message\":\"");
-    for (const char *p = message; *p; p++) {
-        if (*p == '"' || *p == '\\')
-            buf_push(&body, '\\');
-        buf_push(&body, (unsigned char)*p < ' ' ? '?' : *p);
-    }
-    buf_printf(&body, "\"}\n");
+    buf_printf(&body, "{\"message\":");
+    js_write_string(str_from(message), &body);
+    buf_printf(&body, "}\n");
     struct flow *down = &r->down;
     buf_printf(&down->bytes,
                "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"

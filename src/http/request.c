@@ -39,17 +39,6 @@ static char *xstrndup(struct str s)
     return copy;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* Decodes %XX in s, and '+' as a space where `plus` says so. NULL when an escape is malformed or
  * stands for NUL, which no C string can hold. */
 static char *percent_decode(struct str s, bool plus)
@@ -196,16 +185,6 @@ struct http_request *exchange_new(struct MHD_Connection *c, const char *method, 
     return r;
 }
 
-static const char *pair_list_get(const struct pair_list *l, const char *name, bool nocase)
-{
-    for (size_t i = 0; i < l->n; i++) {
-        const char *have = l->items[i].name;
-        if (nocase ? strcasecmp(have, name) == 0 : strcmp(have, name) == 0)
-            return l->items[i].value;
-    }
-    return NULL;
-}
-
 const char *http_request_method(const struct http_request *r)
 {
     return r->method;
@@ -223,7 +202,15 @@ const char *http_request_raw_path(const struct http_request *r)
 
 const char *http_request_query(const struct http_request *r, const char *key)
 {
-    return pair_list_get(&r->query, key, false);
+    return http_request_query_nth(r, key, 0);
+}
+
+const char *http_request_query_nth(const struct http_request *r, const char *key, size_t n)
+{
+    for (size_t i = 0; i < r->query.n; i++)
+        if (strcmp(r->query.items[i].name, key) == 0 && n-- == 0)
+            return r->query.items[i].value;
+    return NULL;
 }
 
 const char *http_request_query_string(const struct http_request *r)
@@ -233,7 +220,10 @@ const char *http_request_query_string(const struct http_request *r)
 
 const char *http_request_header(const struct http_request *r, const char *name)
 {
-    return pair_list_get(&r->headers, name, true);
+    for (size_t i = 0; i < r->headers.n; i++)
+        if (strcasecmp(r->headers.items[i].name, name) == 0)
+            return r->headers.items[i].value;
+    return NULL;
 }
 
 bool http_request_is_local_socket(const struct http_request *r)

@@ -103,6 +103,9 @@ const char *http_request_raw_path(const struct http_request *r);
 /* The first value of a key, decoded; NULL if the key is absent, "" if it has no value. */
 const char *http_request_query(const struct http_request *r, const char *key);
 
+/* The nth value (from 0) of a key that may be given several times; NULL behind the last. */
+const char *http_request_query_nth(const struct http_request *r, const char *key, size_t n);
+
 /* As sent, without '?'; "" if there is none. */
 const char *http_request_query_string(const struct http_request *r);
 

@@ -59,10 +59,6 @@ struct json *read_control_object(struct http_request *r)
 
 bool query_flag(const struct http_request *r, const char *key)
 {
-    static const char *const yes[] = {"", "1", "t", "T", "true", "True", "TRUE"};
     const char *value = http_request_query(r, key);
-    for (size_t i = 0; value && i < ARRAY_LEN(yes); i++)
-        if (strcmp(value, yes[i]) == 0)
-            return true;
-    return false;
+    return value && (!*value || str_is_true(str_from(value)));
 }

@@ -12,69 +12,21 @@
 #include "runner/respond.h"
 #include "runner/routes.h"
 
-enum { QUERY_MAX = 64 << 10 };
-
 /* ---- archives ---- */
 
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-/* A value of the query, decoded; the caller frees. NULL when it is malformed. */
-static char *query_value(struct str s)
-{
-    char *out = xmalloc(s.len + 1);
-    size_t n = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.ptr[i];
-        if (c == '+') {
-            c = ' ';
-        } else if (c == '%') {
-            int high = i + 2 < s.len ? hex_value(s.ptr[i + 1]) : -1;
-            int low = high >= 0 ? hex_value(s.ptr[i + 2]) : -1;
-            c = low >= 0 ? (char)(high * 16 + low) : '\0';
-            i += 2;
-        }
-        if (c == '\0') {
-            free(out);
-            return NULL;
-        }
-        out[n++] = c;
-    }
-    out[n] = '\0';
-    return out;
-}
-
 struct names {
-    char *items[ARCHIVE_MAX_MODELS];
+    const char *items[ARCHIVE_MAX_MODELS]; /* the request's */
     size_t n;
 };
-
-static void names_release(struct names *names)
-{
-    for (size_t i = 0; i < names->n; i++)
-        free(names->items[i]);
-}
 
 /* All "name=…" of the query. */
 static int query_names(struct http_request *r, struct names *ret, struct error *err)
 {
-    struct str rest = str_from(http_request_query_string(r)), part;
-    if (rest.len > QUERY_MAX)
-        return error_set(err, ERR_TOO_LARGE, "the query is longer than %d bytes", QUERY_MAX);
-    while (str_split_next(&rest, '&', &part)) {
-        if (!str_starts_with(part, STR("name=")))
-            continue;
+    const char *name;
+    while ((name = http_request_query_nth(r, "name", ret->n))) {
         if (ret->n == ARCHIVE_MAX_MODELS)
             return error_set(err, ERR_INVALID, "at most %d models can be saved at once",
                              ARCHIVE_MAX_MODELS);
-        char *name = query_value(str_sub(part, strlen("name="), SIZE_MAX));
-        if (!name)
-            return error_set(err, ERR_INVALID, "malformed name in the query");
         ret->items[ret->n++] = name;
     }
     return ret->n ? 0 : error_set(err, ERR_INVALID, "missing name query parameter");
@@ -91,12 +43,11 @@ void route_models_save(struct daemon *d, struct http_request *r, const struct ro
 {
     (void)args;
     struct error err = ERROR_INIT;
-    CLEANUP(names_release) struct names names = {.n = 0};
+    struct names names = {.n = 0};
     struct models_archive *archive = NULL;
     int result = query_names(r, &names, &err);
     if (result == 0)
-        result = models_archive_open(d->models, (const char *const *)names.items, names.n, &archive,
-                                     &err);
+        result = models_archive_open(d->models, names.items, names.n, &archive, &err);
     if (result < 0) {
         error_wrap(&err, "error while saving models");
         respond_error(r, &err);

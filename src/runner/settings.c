@@ -157,15 +157,10 @@ static int duration_setting(int64_t option, const char *name, int64_t fallback, 
     return 0;
 }
 
-/* As Go reads booleans; anything else is false. */
 static bool flag_setting(bool option, const char *name)
 {
-    static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True"};
     char space[16];
-    const char *value = variable(name, space, sizeof(space));
-    for (size_t i = 0; value && i < ARRAY_LEN(yes); i++)
-        option = option || strcmp(value, yes[i]) == 0;
-    return option;
+    return option || str_is_true(str_from(variable(name, space, sizeof(space))));
 }
 
 int settings_token_file(const char *option, char **ret, struct error *err)

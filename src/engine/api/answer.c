@@ -5,10 +5,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/random.h"
 
 enum { TEXT_MAX = 256 << 20 };
 
@@ -19,14 +19,9 @@ void answer_init(struct answer *a, bool chat, uint32_t n_prompts, uint32_t n,
 {
     *a = (struct answer){.chat = chat, .n_prompts = n_prompts, .n = n};
     a->created = clock_wall_s();
-    unsigned char random[16] = {0};
-    if (getrandom(random, sizeof(random), 0) != sizeof(random)) {
-        int64_t now = clock_mono_ns();
-        memcpy(random, &now, sizeof(now));
-    }
-    int at = snprintf(a->id, sizeof(a->id), "%s", chat ? "chatcmpl-" : "cmpl-");
-    for (size_t i = 0; i < sizeof(random); i++)
-        at += snprintf(a->id + at, sizeof(a->id) - (size_t)at, "%02x", random[i]);
+    char tail[32 + 1];
+    random_name(RANDOM_HEX, sizeof(tail) - 1, tail);
+    snprintf(a->id, sizeof(a->id), "%s%s", chat ? "chatcmpl-" : "cmpl-", tail);
     a->choices = xcalloc((size_t)n_prompts * n, sizeof(*a->choices));
     for (uint32_t i = 0; i < n_prompts * n; i++)
         reading_init(&a->choices[i].reading, d, o);

@@ -5,10 +5,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
+#include "base/random.h"
 
 enum { TEXT_MAX = 256 << 20 };
 
@@ -39,16 +38,9 @@ void reading_release(struct reading *r)
 
 static char *new_id(bool is_short)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     enum { LONG = 24, SHORT = 9 };
-    unsigned char random[LONG] = {0};
-    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
-        int64_t now = clock_mono_ns();
-        memcpy(random, &now, sizeof(now));
-    }
-    char text[LONG + 1] = "";
-    for (size_t i = 0; i < (is_short ? SHORT : LONG); i++)
-        text[i] = letters[random[i] % (sizeof(letters) - 1)];
+    char text[LONG + 1];
+    random_name(RANDOM_LETTERS, is_short ? SHORT : LONG, text);
     return is_short ? xstrdup(text) : xasprintf("call_%s", text);
 }
 

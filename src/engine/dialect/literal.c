@@ -73,20 +73,11 @@ static void put_code_point(uint32_t cp, struct buf *out)
     buf_append_bytes(out, bytes, n);
 }
 
-static int hex_value(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool take_hex(struct literal_reader *r, int n, uint32_t *ret)
 {
     uint32_t v = 0;
     for (int i = 0; i < n; i++) {
-        int h = hex_value(peek(r));
+        int h = hex_digit(peek(r));
         if (h < 0)
             return false;
         v = v << 4 | (uint32_t)h;

@@ -216,14 +216,6 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-static int hex_value(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Digits that may have single underscores between them: the offset behind them. */
 static size_t skip_digits(const struct lexer *l, size_t at)
 {
@@ -255,8 +247,8 @@ static int lex_based_int(struct lexer *l, int base)
     uint64_t v = 0;
     size_t i = l->at + 2;
     for (; i < l->src.len; i++) {
-        int d = l->src.ptr[i] == '_' && i + 1 < l->src.len ? hex_value(l->src.ptr[i + 1])
-                                                            : hex_value(l->src.ptr[i]);
+        int d = l->src.ptr[i] == '_' && i + 1 < l->src.len ? hex_digit(l->src.ptr[i + 1])
+                                                            : hex_digit(l->src.ptr[i]);
         if (d < 0 || d >= base)
             break;
         if (l->src.ptr[i] == '_')
@@ -280,7 +272,7 @@ static int lex_number(struct lexer *l)
         char c = (char)(p[l->at + 1] | 0x20);
         int base = c == 'x' ? 16 : c == 'o' ? 8 : c == 'b' ? 2 : 0;
         size_t first = l->at + 2 + (p[l->at + 2] == '_');
-        int d = base && first < n ? hex_value(p[first]) : -1;
+        int d = base && first < n ? hex_digit(p[first]) : -1;
         if (d >= 0 && d < base)
             return lex_based_int(l, base);
     }
@@ -331,7 +323,7 @@ static bool read_escape(struct str s, size_t *at, size_t min, size_t max, int ba
     uint32_t v = 0;
     size_t n = 0;
     while (n < max && *at < s.len) {
-        int d = hex_value(s.ptr[*at]);
+        int d = hex_digit(s.ptr[*at]);
         if (d < 0 || d >= base)
             break;
         v = v * (uint32_t)base + (uint32_t)d;

@@ -6,17 +6,6 @@
 #include "base/utf8.h"
 #include "engine/text/vocab.h"
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return -1;
-}
-
 /* "<0x0A>" is one byte; anything else is taken as it is. */
 static void append_byte_token(struct str text, struct buf *out)
 {

@@ -76,6 +76,29 @@ static void test_str__numbers(void **state)
     assert_fails(str_to_f64(STR("1x"), "N", &d, &err), ERR_INVALID, "number");
 }
 
+static void test_str__hex_digits(void **state)
+{
+    (void)state;
+    static const char digits[] = "0123456789abcdefABCDEF";
+    for (int c = 0; c < 256; c++) {
+        const char *at = c ? strchr(digits, c) : NULL;
+        int want = at ? (int)(at - digits) : -1;
+        assert_int_equal(hex_digit((char)c), want > 15 ? want - 6 : want);
+    }
+}
+
+static void test_str__booleans(void **state)
+{
+    (void)state;
+    static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True"};
+    static const char *const no[] = {"", "0", "f", "yes", "tRUE", "true ", "11"};
+    for (size_t i = 0; i < ARRAY_LEN(yes); i++)
+        assert_true(str_is_true(str_from(yes[i])));
+    for (size_t i = 0; i < ARRAY_LEN(no); i++)
+        assert_false(str_is_true(str_from(no[i])));
+    assert_false(str_is_true(str_from(NULL)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -83,6 +106,8 @@ int main(void)
         cmocka_unit_test(test_str__sub_is_clamped),
         cmocka_unit_test(test_str__split),
         cmocka_unit_test(test_str__numbers),
+        cmocka_unit_test(test_str__hex_digits),
+        cmocka_unit_test(test_str__booleans),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
