@@ -91,4 +91,8 @@ const char *errc_openai_type(enum errc code);
  * ERR_CANCELED as shells expect after Ctrl-C. */
 int errc_exit_code(enum errc code);
 
+/* The exit status by which an engine says that it is whole and the model is not for it: another
+ * engine may run it. */
+enum { EXIT_UNSUPPORTED = 3 };
+
 #endif

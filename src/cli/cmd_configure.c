@@ -18,12 +18,14 @@
 
 struct configure_options {
     int64_t context_size, num_tokens;
-    const char *draft_model, *hf_overrides, *mode, *keep_alive;
+    const char *backend, *draft_model, *hf_overrides, *mode, *keep_alive;
     double min_acceptance, gpu_memory;
     enum opt_tristate think;
 };
 
 const struct opt configure_opts[] = {
+    {"backend", 0, OPT_STRING, offsetof(struct configure_options, backend), "NAME",
+     "The engine to run it with: native or llama.cpp; auto = as it fits"},
     {"context-size", 0, OPT_INT, offsetof(struct configure_options, context_size), "N",
      "Context size in tokens", .min = INT32_MIN, .max = INT32_MAX},
     {"gpu-memory-utilization", 0, OPT_REAL, offsetof(struct configure_options, gpu_memory),
@@ -110,6 +112,10 @@ static int make_request(const struct configure_options *o, const char *model, ch
                         int n_flags, struct json *request, struct error *err)
 {
     js_set_cstr(request, "model", model);
+    if (o->backend && strcmp(o->backend, "auto") == 0)
+        js_set(request, "backend", js_null());
+    else if (o->backend)
+        js_set_cstr(request, "backend", o->backend);
     if (o->context_size != ABSENT)
         js_set_int(request, "context-size", o->context_size);
     if (n_flags > 0) {

@@ -211,7 +211,8 @@ const struct program model_engine_program = {
     .commands = commands,
     .man_extra = ".SH ENVIRONMENT\n"
                  ".TP\n.B MR_CPU\nuse no better instructions than these: scalar, avx2, avx512\n"
-                 ".SH EXIT STATUS\n0 on success, 1 on an error, 130 when interrupted.\n"
+                 ".SH EXIT STATUS\n0 on success, 1 on an error, 130 when interrupted; 3 when\n"
+                 ".B serve\ndoes not know the architecture or the format of a model.\n"
                  ".SH SEE ALSO\n.BR model-runner (1),\n.BR docker-model (1)\n",
 };
 

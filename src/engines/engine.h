@@ -12,7 +12,9 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/str.h"
+
 
 /* What a request wants done. */
 enum engine_mode { MODE_COMPLETION, MODE_EMBEDDING, MODE_RERANKING, MODE_IMAGE, MODE_COUNT };
@@ -29,6 +31,10 @@ struct engine_argv {
 void engine_argv_add(struct engine_argv *a, const char *fmt, ...) ATTR_PRINTF(2, 3);
 void engine_argv_release(struct engine_argv *a);
 
+/* Splits at white space as a shell would: quotes of either kind group, a backslash takes the next
+ * character as it is. `what` names the text in errors. */
+int engine_argv_split(struct engine_argv *a, struct str text, const char *what, struct error *err);
+
 /* One process to start. */
 struct engine_launch {
     const char *binary;
@@ -41,6 +47,13 @@ struct engine_launch {
     int64_t context_size;     /* 0 = the engine's choice */
     const char *const *flags; /* of the user, checked by engine_check_flags() */
     size_t n_flags;
+    const struct json *config; /* the model's settings as POST /engines/_configure has them, or NULL */
+};
+
+/* Where the user says that programs are; NULL = look for them. */
+struct engine_places {
+    const char *model_engine;
+    const char *llama_server; /* the program, or the directory that it is in */
 };
 
 struct engine {
@@ -52,8 +65,11 @@ struct engine {
     bool one_process;           /* a process that serves one of its modes serves them all */
     const char *binary_name;    /* of the program looked for */
 
-    /* The program to run; `configured` (NULL = none) is the user's word and then counts alone. */
-    int (*find)(const char *configured, char **ret_path, struct error *err);
+    /* The program to run; the user's word, if there is one, counts alone. */
+    int (*find)(const struct engine_places *places, char **ret_path, struct error *err);
+    /* What version that program is, for people; ERR_UNSUPPORTED when it is too old. Runs it, or
+     * takes milliseconds. */
+    int (*version)(const char *binary, char **ret, struct error *err);
     int (*argv)(const struct engine_launch *l, struct engine_argv *ret, struct error *err);
 };
 
@@ -62,6 +78,12 @@ extern const size_t engine_count;
 
 /* The first engine for a model format ("" counts as gguf); ERR_UNSUPPORTED names it. */
 int engine_for_format(const char *format, const struct engine **ret, struct error *err);
+
+/* NULL when there is none of that name. */
+const struct engine *engine_by_name(struct str name);
+
+/* Does it run models of this format ("" counts as gguf)? */
+bool engine_runs(const struct engine *e, const char *format);
 
 /* Is `name` a backend that a URL or a request may name? These are hints: the model decides. */
 bool engine_backend_known(struct str name);
@@ -75,6 +97,12 @@ bool engine_answers_to(const struct engine *e, struct str backend);
  * Docker Model Runner allows for llama.cpp: none that names a file or opens a port. */
 int engine_check_flags(const char *const *flags, size_t n, struct error *err);
 
+bool engine_is_program(const char *path); /* a regular file that may be executed */
+
+/* The program in one of the directories of a ':'-separated list; NULL if it is in none. Relative
+ * and empty entries are skipped. The caller frees. */
+char *engine_find_in(const char *directories, const char *name);
+
 /* Looks for a program: beside this one, in ../libexec/model-runner, then in PATH. */
 int engine_find_program(const char *name, char **ret_path, struct error *err);
 
@@ -82,6 +110,6 @@ int engine_find_program(const char *name, char **ret_path, struct error *err);
  * known. */
 const char *engine_explain(struct str tail);
 
-extern const struct engine engine_native;
+extern const struct engine engine_native, engine_llamacpp;
 
 #endif

@@ -2,20 +2,27 @@
  *
  * The built-in engine, model-engine. */
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
 #include "engines/engine.h"
 
-static int find(const char *configured, char **ret_path, struct error *err)
+static int find(const struct engine_places *places, char **ret_path, struct error *err)
 {
+    const char *configured = places->model_engine;
     if (!configured || !*configured)
         return engine_find_program("model-engine", ret_path, err);
-    if (!file_exists(configured) || access(configured, X_OK) != 0)
+    if (!engine_is_program(configured))
         return error_set(err, ERR_NOT_FOUND, "the engine '%s' is not an executable file",
                          configured);
     *ret_path = path_absolute(configured);
+    return 0;
+}
+
+static int version(const char *binary, char **ret, struct error *err)
+{
+    (void)binary, (void)err;
+    *ret = xstrdup(MR_VERSION); /* it is built with this program */
     return 0;
 }
 
@@ -119,5 +126,6 @@ const struct engine engine_native = {
     .one_process = true,
     .binary_name = "model-engine",
     .find = find,
+    .version = version,
     .argv = argv,
 };

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -15,6 +16,7 @@
 /* In the order of preference. */
 const struct engine *const engine_table[] = {
     &engine_native,
+    &engine_llamacpp,
 };
 const size_t engine_count = ARRAY_LEN(engine_table);
 
@@ -60,6 +62,40 @@ void engine_argv_add(struct engine_argv *a, const char *fmt, ...)
     a->v[a->n] = NULL;
 }
 
+int engine_argv_split(struct engine_argv *a, struct str text, const char *what, struct error *err)
+{
+    CLEANUP_BUF struct buf word = BUF_INIT(64 * 1024);
+    bool in_word = false;
+    char quote = '\0';
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (quote && c == quote) {
+            quote = '\0';
+        } else if (!quote && (c == '"' || c == '\'')) {
+            quote = c;
+            in_word = true;
+        } else if (!quote && (c == ' ' || c == '\t' || c == '\n')) {
+            if (in_word)
+                engine_argv_add(a, "%s", buf_cstr(&word));
+            buf_clear(&word);
+            in_word = false;
+        } else {
+            if (c == '\\' && quote != '\'' && i + 1 < text.len)
+                c = text.ptr[++i];
+            buf_push(&word, c);
+            in_word = true;
+        }
+        int r = buf_check(&word, what, err);
+        if (r < 0)
+            return r;
+    }
+    if (quote)
+        return error_set(err, ERR_INVALID, "%s has an unclosed quote", what);
+    if (in_word)
+        engine_argv_add(a, "%s", buf_cstr(&word));
+    return 0;
+}
+
 void engine_argv_release(struct engine_argv *a)
 {
     for (size_t i = 0; i < a->n; i++)
@@ -68,16 +104,31 @@ void engine_argv_release(struct engine_argv *a)
     *a = (struct engine_argv){0};
 }
 
-int engine_for_format(const char *format, const struct engine **ret, struct error *err)
+bool engine_runs(const struct engine *e, const char *format)
 {
     const char *wanted = format && *format ? format : "gguf";
+    for (const char *const *f = e->formats; *f; f++)
+        if (strcmp(*f, wanted) == 0)
+            return true;
+    return false;
+}
+
+int engine_for_format(const char *format, const struct engine **ret, struct error *err)
+{
     for (size_t i = 0; i < engine_count; i++)
-        for (const char *const *f = engine_table[i]->formats; *f; f++)
-            if (strcmp(*f, wanted) == 0) {
-                *ret = engine_table[i];
-                return 0;
-            }
-    return error_set(err, ERR_UNSUPPORTED, "no engine here runs models of the format '%s'", wanted);
+        if (engine_runs(engine_table[i], format)) {
+            *ret = engine_table[i];
+            return 0;
+        }
+    return error_set(err, ERR_UNSUPPORTED, "no engine here runs models of the format '%s'", format);
+}
+
+const struct engine *engine_by_name(struct str name)
+{
+    for (size_t i = 0; i < engine_count; i++)
+        if (str_eq_c(name, engine_table[i]->name))
+            return engine_table[i];
+    return NULL;
 }
 
 bool engine_backend_known(struct str name)
@@ -92,30 +143,25 @@ bool engine_answers_to(const struct engine *e, struct str backend)
 {
     if (backend.len == 0 || str_eq_c(backend, e->name))
         return true;
-    if (!str_eq(backend, STR("llama.cpp")))
-        return false;
-    for (const char *const *f = e->formats; *f; f++)
-        if (strcmp(*f, "gguf") == 0)
-            return true;
-    return false;
+    return str_eq(backend, STR("llama.cpp")) && engine_runs(e, "gguf");
 }
 
-static bool is_program(const char *path)
+bool engine_is_program(const char *path)
 {
-    return file_exists(path) && access(path, X_OK) == 0;
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
 }
 
-/* Looks in the directories of a ':'-separated list; an empty part would be the current directory
- * and is skipped, so that a file there never runs by accident. */
-static char *find_in_list(const char *list, const char *name)
+/* An empty part would be the current directory: a file there never runs by accident. */
+char *engine_find_in(const char *directories, const char *name)
 {
-    struct str rest = str_from(list);
+    struct str rest = str_from(directories);
     struct str part;
     while (str_split_next(&rest, ':', &part)) {
         if (part.len == 0 || part.ptr[0] != '/')
             continue;
         char *path = xasprintf("%.*s/%s", STR_ARG(part), name);
-        if (is_program(path))
+        if (engine_is_program(path))
             return path;
         free(path);
     }
@@ -130,12 +176,12 @@ int engine_find_program(const char *name, char **ret_path, struct error *err)
         self[n] = '\0';
         CLEANUP_FREE char *dir = path_dir(self);
         CLEANUP_FREE char *near = xasprintf("%s:%s/../libexec/model-runner", dir, dir);
-        *ret_path = find_in_list(near, name);
+        *ret_path = engine_find_in(near, name);
         if (*ret_path)
             return 0;
     }
     const char *path = getenv("PATH");
-    *ret_path = find_in_list(path && *path ? path : "/usr/local/bin:/usr/bin:/bin", name);
+    *ret_path = engine_find_in(path && *path ? path : "/usr/local/bin:/usr/bin:/bin", name);
     if (*ret_path)
         return 0;
     return error_set(err, ERR_NOT_FOUND,

@@ -87,7 +87,8 @@ int daemon_start(const struct settings *settings, struct daemon *ret, struct err
         const struct scheduler_options o = {
             .models = d->models,
             .socket_dir = d->engine_dir,
-            .engine_path = settings->engine_path,
+            .places = settings->places,
+            .engine = settings->engine,
             .idle_timeout_ns = settings->idle_timeout_ns < 0 ? -1 : settings->idle_timeout_ns,
             .load_timeout_ms = settings->load_timeout_ns / 1000000,
             .wait_timeout_ms = settings->wait_timeout_ns / 1000000,

@@ -73,6 +73,7 @@ static int start_process(struct runner *r, const struct model_files *files, cons
                                                  : wished_context(r, files->context_size),
         .flags = r->settings.flags,
         .n_flags = r->settings.n_flags,
+        .config = r->settings.config,
     };
     CLEANUP(engine_argv_release) struct engine_argv argv = {0};
     int result = r->target.engine->argv(&launch, &argv, err);
@@ -135,6 +136,22 @@ static int await_health(struct runner *r, struct error *err)
     }
 }
 
+/* The engine's program, new enough. */
+static int find_program(struct runner *r, char **ret, struct error *err)
+{
+    const struct engine *e = r->target.engine;
+    const struct engine_places places = scheduler_places(r->s);
+    CLEANUP_FREE char *path = NULL, *version = NULL;
+    int result = e->find(&places, &path, err);
+    if (result == 0)
+        result = e->version(path, &version, err);
+    if (result < 0)
+        return result;
+    log_debug("%s is %s %s", path, e->title, version);
+    *ret = TAKE(path);
+    return 0;
+}
+
 static int load(struct runner *r, struct error *err)
 {
     CLEANUP(model_files_release) struct model_files files = {0};
@@ -142,7 +159,7 @@ static int load(struct runner *r, struct error *err)
     if (result < 0)
         return error_wrap(err, "failed to get model");
     CLEANUP_FREE char *binary = NULL;
-    result = r->target.engine->find(r->s->engine_path, &binary, err);
+    result = find_program(r, &binary, err);
     if (result == 0)
         result = start_process(r, &files, binary, err);
     if (result < 0)
@@ -151,6 +168,28 @@ static int load(struct runner *r, struct error *err)
     if (result < 0)
         return error_wrap(err, "error waiting for runner to be ready");
     return 0;
+}
+
+/* Can another engine of this machine take a model that the first one does not know? Says so in err
+ * when there is none. With the lock held. */
+static bool goes_elsewhere(struct runner *r, struct error *err)
+{
+    const struct engine *next = r->process && process_exit_status(r->process) == EXIT_UNSUPPORTED
+                                    ? runner_next_engine(r)
+                                    : NULL;
+    if (!next)
+        return false;
+    const struct engine_places places = scheduler_places(r->s);
+    CLEANUP_FREE char *path = NULL;
+    struct error why = ERROR_INIT;
+    if (next->find(&places, &path, &why) < 0) {
+        struct error whole = *err;
+        error_set(err, whole.code, "%s. Another engine may know it: %s", whole.msg, why.msg);
+        return false;
+    }
+    log_info("%s: %s. Trying %s", r->typed, err->msg, next->title);
+    runner_mark_unfit(r);
+    return true;
 }
 
 void *load_main(void *arg)
@@ -167,13 +206,14 @@ void *load_main(void *arg)
     }
 
     pthread_mutex_lock(&s->lock);
+    bool again = result < 0 && r->state == RUNNER_LOADING && goes_elsewhere(r, &err);
     r->loading = false;
     r->last_used_ms = clock_mono_ms();
     clock_gettime(CLOCK_REALTIME, &r->last_used);
     if (result == 0 && r->state == RUNNER_LOADING && r->process_alive) {
         r->state = RUNNER_READY;
         log_info("%s is ready after %lld ms", r->typed, (long long)(r->last_used_ms - start_ms));
-    } else if (result < 0) {
+    } else if (result < 0 && !again) {
         /* Whatever it was, to the client it is a server that cannot do what it should. */
         err.code = ERR_INTERNAL;
         r->load_error = err;

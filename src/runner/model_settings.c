@@ -19,48 +19,18 @@ void model_settings_release(struct model_settings *s)
     *s = MODEL_SETTINGS_INIT;
 }
 
-/* Splits at white space as a shell would: quotes of either kind group, a backslash takes the next
- * character as it is. */
-static int split_words(struct str text, struct json *words, struct error *err)
-{
-    CLEANUP_BUF struct buf word = BUF_INIT(64 * 1024);
-    bool in_word = false;
-    char quote = '\0';
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (quote && c == quote) {
-            quote = '\0';
-        } else if (!quote && (c == '"' || c == '\'')) {
-            quote = c;
-            in_word = true;
-        } else if (!quote && (c == ' ' || c == '\t' || c == '\n')) {
-            if (in_word)
-                js_push(words, js_str(buf_str(&word)));
-            buf_clear(&word);
-            in_word = false;
-        } else {
-            if (c == '\\' && quote != '\'' && i + 1 < text.len)
-                c = text.ptr[++i];
-            buf_push(&word, c);
-            in_word = true;
-        }
-    }
-    if (quote)
-        return error_set(err, ERR_INVALID, "raw-runtime-flags has an unclosed quote");
-    if (in_word)
-        js_push(words, js_str(buf_str(&word)));
-    return buf_check(&word, "a runtime flag", err);
-}
-
 /* Puts the words of raw-runtime-flags in the place of runtime-flags where those are not given. */
 static int settle_raw_flags(struct json *config, const struct json *request, struct error *err)
 {
     struct str raw = js_get_str(config, "raw-runtime-flags");
     int r = 0;
     if (raw.len > 0 && js_len(js_get(request, "runtime-flags")) == 0) {
-        struct json *words = js_array();
-        r = split_words(raw, words, err);
-        js_set(config, "runtime-flags", words);
+        CLEANUP(engine_argv_release) struct engine_argv words = {0};
+        r = engine_argv_split(&words, raw, "raw-runtime-flags", err);
+        struct json *flags = js_array();
+        for (size_t i = 0; i < words.n; i++)
+            js_push(flags, js_str(str_from(words.v[i])));
+        js_set(config, "runtime-flags", flags);
     }
     js_del(config, "raw-runtime-flags");
     return r;
@@ -133,6 +103,11 @@ static int parse_config(struct model_settings *s, struct error *err)
     r = parse_keep_alive(s, err);
     if (r < 0)
         return r;
+    const struct json *backend = js_get(s->config, "backend");
+    s->engine = engine_by_name(js_to_str(backend));
+    if (backend && !s->engine)
+        return error_set(err, ERR_INVALID, "unknown backend: \"%.*s\" (supported: %s, %s)",
+                         STR_ARG(js_to_str(backend)), engine_native.name, engine_llamacpp.name);
     const struct json *vllm = js_get(s->config, "vllm");
     if (!keys_are_identifiers(js_get(vllm, "hf-overrides"), 0))
         return error_set(err, ERR_INVALID,
@@ -145,7 +120,7 @@ int model_settings_merge(const struct model_settings *old, const struct json *re
 {
     static const char *const keys[] = {"context-size", "runtime-flags", "raw-runtime-flags",
                                        "speculative",  "keep_alive",    "vllm",
-                                       "llamacpp"};
+                                       "llamacpp",     "backend"};
     struct model_settings s = MODEL_SETTINGS_INIT;
     s.config = old && old->config ? js_copy(old->config) : js_object();
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "engines/engine.h"
 
 /* keep_alive_ns: how long an idle engine stays; KEEP_FOREVER, or KEEP_DEFAULT = the daemon's. */
 #define KEEP_FOREVER INT64_C(-1)
@@ -19,6 +20,7 @@ struct model_settings {
     struct json *config;  /* object in the API's spelling; NULL = empty */
     int64_t context_size; /* 0 = the model's */
     int64_t keep_alive_ns;
+    const struct engine *engine; /* the one to use; NULL = as it fits */
     const char **flags; /* borrowed from config; NULL-terminated */
     size_t n_flags;
 };

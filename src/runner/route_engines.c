@@ -9,18 +9,34 @@
 #include "runner/respond.h"
 #include "runner/routes.h"
 
-static const struct engine *engine_named(const char *name)
-{
-    for (size_t i = 0; i < engine_count; i++)
-        if (engine_answers_to(engine_table[i], str_from(name)))
-            return engine_table[i];
-    return NULL;
-}
-
 static char *engine_program(const struct daemon *d, const struct engine *e, struct error *err)
 {
     char *path = NULL;
-    return e->find(d->settings->engine_path, &path, err) < 0 ? NULL : path;
+    return e->find(&d->settings->places, &path, err) < 0 ? NULL : path;
+}
+
+/* "Running: TITLE VERSION", or why not. */
+static char *status_text(const struct daemon *d, const struct engine *e)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP_FREE char *path = engine_program(d, e, &err), *version = NULL;
+    if (!path)
+        return xasprintf("Not Installed: %s", err.msg);
+    if (e->version(path, &version, &err) < 0)
+        return xasprintf("Error: %s", err.msg);
+    return xasprintf("Running: %s %s", e->title, version);
+}
+
+/* What requests that name a backend get: of its own name if that is here, else the engine that
+ * stands in for it. */
+static char *backend_status(const struct daemon *d, struct str name)
+{
+    const struct engine *own = engine_by_name(name);
+    CLEANUP_FREE char *text = own ? status_text(d, own) : xstrdup("Not Installed");
+    for (size_t i = 0; i < engine_count && str_starts_with(str_from(text), STR("Not I")); i++)
+        if (engine_table[i] != own && engine_answers_to(engine_table[i], name))
+            return status_text(d, engine_table[i]);
+    return TAKE(text);
 }
 
 void route_status(struct daemon *d, struct http_request *r, const struct route_args *args)
@@ -28,12 +44,7 @@ void route_status(struct daemon *d, struct http_request *r, const struct route_a
     (void)args;
     CLEANUP_JSON struct json *v = js_object();
     for (const char *const *name = engine_backends; *name; name++) {
-        const struct engine *e = engine_named(*name);
-        struct error err = ERROR_INIT;
-        CLEANUP_FREE char *path = e ? engine_program(d, e, &err) : NULL;
-        CLEANUP_FREE char *text =
-            path ? xasprintf("Running: %s %s", e->title, MR_VERSION)
-                 : xasprintf("Not Installed%s%s", e ? ": " : "", e ? err.msg : "");
+        CLEANUP_FREE char *text = backend_status(d, str_from(*name));
         js_set_cstr(v, *name, text);
     }
     CLEANUP_FREE char *body = js_text(v, JS_COMPACT);

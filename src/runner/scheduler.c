@@ -127,6 +127,7 @@ static bool drop_settings(struct scheduler *s, const char *key)
 static void target_release(struct target *t)
 {
     free(t->name);
+    free(t->format);
     *t = (struct target){0};
 }
 
@@ -135,48 +136,117 @@ static enum engine_mode process_mode(const struct engine *e, enum engine_mode mo
     return e->one_process ? MODE_COMPLETION : mode;
 }
 
-static const struct engine *engine_of_running(struct scheduler *s, const char *id)
+static char *format_of_running(struct scheduler *s, const char *id)
 {
     pthread_mutex_lock(&s->lock);
-    const struct engine *engine = NULL;
-    for (const struct runner *r = s->runners; r && !engine; r = r->next)
+    char *format = NULL;
+    for (const struct runner *r = s->runners; r && !format; r = r->next)
         if (strcmp(r->target.id, id) == 0)
-            engine = r->target.engine;
+            format = xstrdup(r->target.format);
     pthread_mutex_unlock(&s->lock);
-    return engine;
+    return format;
 }
 
-static int find_engine(struct scheduler *s, const char *id, const struct engine **ret,
-                       struct error *err)
+static int find_format(struct scheduler *s, const char *id, char **ret, struct error *err)
 {
-    *ret = engine_of_running(s, id);
+    *ret = format_of_running(s, id);
     if (*ret)
         return 0;
     struct model_info info;
     int r = models_get(s->models, id, MODELS_EXACT, &info, err);
     if (r < 0)
         return r;
-    r = engine_for_format(info.format, ret, err);
+    *ret = xstrdup(info.format);
     model_info_release(&info);
-    return r;
+    return 0;
+}
+
+static bool is_unfit(const struct scheduler *s, const char *id)
+{
+    for (size_t i = 0; i < MIN(s->n_unfit, (size_t)UNFIT_MAX); i++)
+        if (strcmp(s->unfit[i], id) == 0)
+            return true;
+    return false;
+}
+
+/* The engine that somebody wants for it; NULL = as it fits. */
+static const struct engine *wanted_engine(struct scheduler *s, const struct target *t)
+{
+    const struct engine *e = settings_for(s, t)->engine;
+    return e ? e : s->engine;
+}
+
+static const struct engine *engine_after(const struct engine *first, const char *format)
+{
+    bool behind = false;
+    for (size_t i = 0; i < engine_count; i++) {
+        if (behind && engine_runs(engine_table[i], format))
+            return engine_table[i];
+        behind = behind || engine_table[i] == first;
+    }
+    return NULL;
+}
+
+/* Sets the engine of a target, and so the mode of its process. */
+static int choose_engine(struct scheduler *s, struct target *t, struct error *err)
+{
+    t->mode = t->asked;
+    const struct engine *wanted = wanted_engine(s, t), *e = NULL;
+    int r = engine_for_format(t->format, &e, err);
+    if (r < 0)
+        return r;
+    if (wanted && engine_runs(wanted, t->format))
+        e = wanted;
+    else if (!wanted && is_unfit(s, t->id))
+        e = engine_after(e, t->format);
+    if (!(e->modes & 1U << t->asked))
+        return error_set(err, ERR_UNSUPPORTED, "unsupported backend mode \"%s\"",
+                         engine_mode_name(t->asked));
+    t->engine = e;
+    t->mode = process_mode(e, t->asked);
+    return 0;
+}
+
+const struct engine *runner_next_engine(const struct runner *r)
+{
+    struct scheduler *s = r->s;
+    const struct engine *first = NULL;
+    if (wanted_engine(s, &r->target) || engine_for_format(r->target.format, &first, NULL) < 0 ||
+        r->target.engine != first)
+        return NULL;
+    return engine_after(first, r->target.format);
+}
+
+void runner_mark_unfit(const struct runner *r)
+{
+    struct scheduler *s = r->s;
+    if (!is_unfit(s, r->target.id))
+        memcpy(s->unfit[s->n_unfit++ % UNFIT_MAX], r->target.id, OCI_DIGEST_TEXT_MAX);
+}
+
+struct engine_places scheduler_places(const struct scheduler *s)
+{
+    return (struct engine_places){.model_engine = s->model_engine, .llama_server = s->llama_server};
 }
 
 static int find_target(struct scheduler *s, const char *model, enum engine_mode mode,
                        struct target *ret, struct error *err)
 {
-    struct target t = {0};
+    struct target t = {.asked = mode};
     int r = models_resolve_id(s->models, model, MODELS_EXACT, t.id, err);
     if (r == 0)
-        r = find_engine(s, t.id, &t.engine, err);
+        r = find_format(s, t.id, &t.format, err);
     if (r < 0)
         return r;
-    if (!(t.engine->modes & 1U << mode))
-        return error_set(err, ERR_UNSUPPORTED, "unsupported backend mode \"%s\"",
-                         engine_mode_name(mode));
-    t.mode = process_mode(t.engine, mode);
     t.name = full_name(model);
-    *ret = t;
-    return 0;
+    pthread_mutex_lock(&s->lock);
+    r = choose_engine(s, &t, err);
+    pthread_mutex_unlock(&s->lock);
+    if (r < 0)
+        target_release(&t);
+    else
+        *ret = t;
+    return r;
 }
 
 /* ---- runners; all with the lock held ---- */
@@ -245,6 +315,7 @@ static struct runner *add_runner(struct scheduler *s, struct target *t, const ch
     r->socket = xasprintf("%s/engine-%d-%u.sock", s->socket_dir, (int)getpid(), ++s->serial);
     r->target = *t;
     r->target.name = xstrdup(t->name);
+    r->target.format = xstrdup(t->format);
     r->next = s->runners;
     s->runners = r;
     s->n_runners++;
@@ -343,10 +414,13 @@ static int acquire(struct scheduler *s, struct target *t, const char *typed,
                              "unable to load runner: backend loading disabled");
         if (client && http_request_canceled(client))
             return error_set(err, ERR_CANCELED, "unable to load runner: context canceled");
+        int result = choose_engine(s, t, err); /* it may have changed while we waited */
+        if (result < 0)
+            return result;
         struct runner *r = find_runner(s, t);
-        int result = 0;
         if (r && r->state == RUNNER_READY && is_idle(r) &&
-            !model_settings_same_process(&r->settings, settings_for(s, t))) {
+            (r->target.engine != t->engine ||
+             !model_settings_same_process(&r->settings, settings_for(s, t)))) {
             log_info("restarting %s with its new settings", typed);
             runner_stop(r);
         } else if (r && r->state == RUNNER_READY && !process_has_ended(r->process)) {
@@ -515,7 +589,7 @@ struct json *scheduler_settings(struct scheduler *s, const char *model)
         if (only && strcmp(only, x->key) != 0)
             continue;
         struct json *row = js_object();
-        js_set_cstr(row, "Backend", engine_table[0]->name);
+        js_set_cstr(row, "Backend", (x->values.engine ? x->values.engine : engine_table[0])->name);
         js_set_cstr(row, "Model", x->typed);
         js_set_cstr(row, "ModelID", x->key);
         js_set_cstr(row, "Mode", engine_mode_name(x->mode));
@@ -680,7 +754,9 @@ int scheduler_start(const struct scheduler_options *o, struct scheduler **ret, s
     s->models = o->models;
     s->supervisor = supervisor;
     s->socket_dir = xstrdup(o->socket_dir);
-    s->engine_path = o->engine_path ? xstrdup(o->engine_path) : NULL;
+    s->model_engine = o->places.model_engine ? xstrdup(o->places.model_engine) : NULL;
+    s->llama_server = o->places.llama_server ? xstrdup(o->places.llama_server) : NULL;
+    s->engine = o->engine;
     s->idle_timeout_ns = o->idle_timeout_ns;
     s->load_timeout_ms = o->load_timeout_ms;
     s->wait_timeout_ms = o->wait_timeout_ms;
@@ -697,7 +773,8 @@ int scheduler_start(const struct scheduler_options *o, struct scheduler **ret, s
         r = error_errno(err, error, "cannot start the scheduler");
         supervisor_stop(supervisor);
         free(s->socket_dir);
-        free(s->engine_path);
+        free(s->model_engine);
+        free(s->llama_server);
         free(s);
         return r;
     }
@@ -725,6 +802,7 @@ void scheduler_stop(struct scheduler *s)
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
     free(s->socket_dir);
-    free(s->engine_path);
+    free(s->model_engine);
+    free(s->llama_server);
     free(s);
 }

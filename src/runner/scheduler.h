@@ -34,7 +34,8 @@ struct lease;
 struct scheduler_options {
     struct models *models;   /* must outlive the scheduler */
     const char *socket_dir;  /* a private directory, exists */
-    const char *engine_path; /* of model-engine; NULL = look for it */
+    struct engine_places places;  /* of the engines' programs */
+    const struct engine *engine;  /* the one to use; NULL = as it fits */
     int64_t idle_timeout_ns; /* KEEP_FOREVER = never */
     int64_t load_timeout_ms;
     int64_t wait_timeout_ms; /* for a free place */

@@ -14,6 +14,9 @@
 struct target {
     char id[OCI_DIGEST_TEXT_MAX]; /* of the model */
     char *name;                   /* full name it was asked by */
+    char *format;                 /* of the model */
+    enum engine_mode asked;       /* by the request */
+    /* by choose_engine(), with the lock held: */
     const struct engine *engine;
     enum engine_mode mode; /* of the process */
 };
@@ -43,11 +46,14 @@ struct runner {
     struct error load_error;        /* code ERR_NONE while there is none */
 };
 
+enum { UNFIT_MAX = 64 };
+
 struct scheduler {
     struct models *models;
     struct supervisor *supervisor;
     char *socket_dir;
-    char *engine_path;
+    char *model_engine, *llama_server; /* where the user says they are; NULL = look for them */
+    const struct engine *engine;       /* the one to use; NULL = as it fits */
     int64_t idle_timeout_ns;
     int64_t load_timeout_ms;
     int64_t wait_timeout_ms;
@@ -64,10 +70,18 @@ struct scheduler {
     unsigned serial;
     unsigned batch;
     struct setting *settings;
+    char unfit[UNFIT_MAX][OCI_DIGEST_TEXT_MAX]; /* models that the first engine refused lately */
+    size_t n_unfit;
     bool stopping;
 };
 
+struct engine_places scheduler_places(const struct scheduler *s);
+
 /* All with the lock held. */
+/* The first engine of the model's format refused it: the one to try next; NULL = there is none, or
+ * somebody has said which engine to use. */
+const struct engine *runner_next_engine(const struct runner *r);
+void runner_mark_unfit(const struct runner *r);
 void runner_unref(struct runner *r);
 void runner_stop(struct runner *r);
 /* Takes it from the list when nothing of it is left, and wakes everybody. */

@@ -72,6 +72,14 @@ const struct opt serve_opts[] = {
     {"engine", 0, OPT_STRING, AT(engine), "FILE",
      "the model-engine to run (default: beside this program, then in PATH)",
      .env = "MODEL_ENGINE_PATH"},
+    {"backend", 0, OPT_STRING, AT(backend), "NAME",
+     "the engine for all models that have none configured: native (model-engine), llama.cpp, or "
+     "auto: model-engine, and llama.cpp for what that does not know (default auto)",
+     .env = "MODEL_RUNNER_BACKEND"},
+    {"llama-server", 0, OPT_STRING, AT(llama_server), "PATH",
+     "llama.cpp's llama-server, or its directory (default: in PATH and where Homebrew and "
+     "distributions put it)",
+     .env = "LLAMA_SERVER_PATH"},
     {"idle-timeout", 0, OPT_DURATION, AT(idle_timeout_ns), "DURATION",
      "unload a model that was idle for so long; -1 = never (default 5m)",
      .env = "MODEL_RUNNER_IDLE_TIMEOUT"},
@@ -206,6 +214,17 @@ static int door_settings(const struct serve_options *o, struct settings *s, stru
     return 0;
 }
 
+static int engine_setting(const struct serve_options *o, struct settings *s, struct error *err)
+{
+    const char *name = text_setting(o->backend, "MODEL_RUNNER_BACKEND");
+    if (!name || strcmp(name, "auto") == 0)
+        return 0;
+    s->engine = engine_by_name(str_from(name));
+    return s->engine ? 0
+                     : error_set(err, ERR_INVALID, "--backend must be auto, %s or %s, not '%s'",
+                                 engine_native.name, engine_llamacpp.name, name);
+}
+
 /* A Unix socket unless it is switched off, and TCP when any setting of it is given. */
 static int listen_settings(const struct serve_options *o, struct settings *s, struct error *err)
 {
@@ -331,12 +350,15 @@ int settings_load(const struct serve_options *o, struct settings *ret, struct er
         r = door_settings(o, &s, err);
     if (r == 0)
         r = group_settings(o, &s, err);
+    if (r == 0)
+        r = engine_setting(o, &s, err);
     if (r < 0) {
         settings_release(&s);
         return r;
     }
     s.models_path = o->models_path;
-    s.engine_path = text_setting(o->engine, "MODEL_ENGINE_PATH");
+    s.places.model_engine = text_setting(o->engine, "MODEL_ENGINE_PATH");
+    s.places.llama_server = text_setting(o->llama_server, "LLAMA_SERVER_PATH");
     s.origins = text_setting(o->origins, "DMR_ORIGINS");
     s.allowed_hosts = text_setting(o->allowed_hosts, "MODEL_RUNNER_ALLOWED_HOSTS");
     *ret = s;

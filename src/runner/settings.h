@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/opt.h"
+#include "engines/engine.h"
 
 struct settings {
     const char *socket;        /* "" = none */
@@ -33,7 +34,8 @@ struct settings {
     bool require_token;             /* on loopback, too */
     bool no_token;                  /* nowhere */
     const char *models_path;   /* NULL = the store's own rule */
-    const char *engine_path;   /* NULL = look for it */
+    struct engine_places places;
+    const struct engine *engine; /* for all models; NULL = as it fits */
     const char *origins;       /* comma list of web origins let in besides this machine's */
     const char *allowed_hosts; /* comma list of names in Host headers, likewise */
     int64_t idle_timeout_ns;   /* negative = never */
@@ -65,6 +67,8 @@ struct serve_options {
     bool no_token;
     const char *models_path;
     const char *engine;
+    const char *llama_server;
+    const char *backend;
     const char *origins;
     const char *allowed_hosts;
     int64_t idle_timeout_ns;

@@ -522,6 +522,14 @@ void process_stop(struct process *p, int64_t grace_ms)
     pthread_mutex_unlock(&p->owner->lock);
 }
 
+int process_exit_status(struct process *p)
+{
+    pthread_mutex_lock(&p->owner->lock);
+    int status = p->exited && WIFEXITED(p->status) ? WEXITSTATUS(p->status) : -1;
+    pthread_mutex_unlock(&p->owner->lock);
+    return status;
+}
+
 bool process_was_killed(struct process *p)
 {
     pthread_mutex_lock(&p->owner->lock);

@@ -58,6 +58,9 @@ bool process_wait(struct process *p, int64_t timeout_ms);
 /* Asks it to end, by SIGTERM and the lifeline; kills it after grace_ms. */
 void process_stop(struct process *p, int64_t grace_ms);
 
+/* Its exit status; -1 while it runs, and when a signal ended it. */
+int process_exit_status(struct process *p);
+
 /* Did somebody else end it, by SIGKILL or SIGTERM? */
 bool process_was_killed(struct process *p);
 

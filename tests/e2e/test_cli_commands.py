@@ -253,6 +253,9 @@ class Changing(CliTest):
                            (("--hf_overrides", "[", "m"), "invalid --hf_overrides JSON"),
                            (("--context-size", "x", "m"), 'invalid argument "x" for "--context-size" flag')]:
             self.assertIn(text, self.fails("configure", *args))
+        for backend, sent in [("llama.cpp", "llama.cpp"), ("auto", None)]:
+            self.ok("configure", "--backend", backend, "m")
+            self.assertEqual(runner.last_json("/engines/_configure"), {"model": "m", "backend": sent})
         runner.routes["POST /engines/_configure"] = Answer(409, "runner already active\n", "text/plain")
         self.assertEqual(self.fails("configure", "m"), "runner already active\n")
         self.assertEqual(self.ok("configure", "show", "m"),

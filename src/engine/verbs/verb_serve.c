@@ -416,5 +416,6 @@ int verb_serve(int argc, char **argv)
     if (r == 0)
         r = serve(&o, kv_type, &err);
     opt_list_release(&o.lora);
-    return r < 0 ? verb_fail(&err) : 0;
+    int status = r < 0 ? verb_fail(&err) : 0;
+    return r == -(int)ERR_UNSUPPORTED ? EXIT_UNSUPPORTED : status;
 }

@@ -34,7 +34,8 @@ static void test_engines__rows_are_whole(void **state)
         const struct engine *e = engine_table[i];
         assert_true(engine_backend_known(str_from(e->name)));
         assert_true(e->health_path[0] == '/');
-        assert_true(e->title && e->binary_name && e->find && e->argv && e->formats[0]);
+        assert_true(e->title && e->binary_name && e->find && e->version && e->argv &&
+                    e->formats[0]);
         assert_true(e->modes != 0 && e->modes < 1U << MODE_COUNT);
     }
 }
@@ -159,13 +160,14 @@ static void test_engines__find(void **state)
     char dir[] = "/tmp/mr-engines-XXXXXX";
     assert_non_null(mkdtemp(dir));
     char *program = path_join(dir, "model-engine-of-the-test");
-    assert_fails(engine_native.find(program, &path, &err), ERR_NOT_FOUND, "not an executable file");
+    const struct engine_places places = {.model_engine = program};
+    assert_fails(engine_native.find(&places, &path, &err), ERR_NOT_FOUND, "not an executable file");
     assert_fails(engine_find_program("model-engine-of-the-test", &path, &err), ERR_NOT_FOUND,
                  "'model-engine-of-the-test' is neither");
     assert_ok(file_write_atomic(program, STR("#!/bin/sh\n"), 0644, &err));
-    assert_fails(engine_native.find(program, &path, &err), ERR_NOT_FOUND, "not an executable file");
+    assert_fails(engine_native.find(&places, &path, &err), ERR_NOT_FOUND, "not an executable file");
     assert_int_equal(chmod(program, 0755), 0);
-    assert_ok(engine_native.find(program, &path, &err));
+    assert_ok(engine_native.find(&places, &path, &err));
     assert_string_equal(path, program);
     free(path);
     char *list = NULL;
