@@ -4,6 +4,7 @@
 #include "engine/api/chat_template.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
@@ -39,6 +40,22 @@ static bool shows_word(struct chat_template *t, bool parts)
     return r == 0 && str_find(buf_str(&out), str_from(word)) >= 0;
 }
 
+static bool probe(void *ctx, struct json *messages, const struct json *tools, struct buf *out);
+
+/* What the template does with tools. Where none of the trials was rendered, its text must tell. */
+static void find_tools(struct chat_template *t)
+{
+    for (int with_tools = 0; with_tools < 2; with_tools++)
+        template_probe(probe, t, with_tools, &t->shows[with_tools]);
+    enum shown shown = t->shows[1].tools;
+    t->knows_tools = shown == SHOWN_YES ||
+                     (shown == SHOWN_NEVER_RENDERED && (t->tool_use || strstr(t->source, "tool")));
+    if (!t->knows_tools && t->dialect.has_tools) {
+        t->dialect.calls = dialect_call_format(STR("generic"));
+        t->dialect.has_tools = false;
+    }
+}
+
 int chat_template_create(const struct chat_template_sources *src, struct chat_template **ret,
                          struct error *err)
 {
@@ -68,8 +85,8 @@ int chat_template_create(const struct chat_template_sources *src, struct chat_te
                                 src->has_token, src->ctx);
     if (!t->dialect.reasoning)
         t->dialect.reasoning = dialect_detect(text, NULL, NULL).reasoning;
-    t->knows_tools = t->dialect.has_tools || t->tool_use || str_find(text, STR("tool")) >= 0;
     t->wants_parts = !shows_word(t, false) && shows_word(t, true);
+    find_tools(t);
     *ret = t;
     return 0;
 }
@@ -151,10 +168,59 @@ static void wrap_contents(struct json *messages)
 struct attempt {
     unsigned flags; /* messages_flags */
     bool by_user;   /* tools in words are told by the user */
+    bool in_words;  /* so are calls that the template does not show */
 };
 
+/* Messages as the template wants them, which are taken over, and variables: the text. */
+static int run(const struct chat_template *t, const struct json *kwargs, struct json *messages,
+               const struct json *tools, bool generation, struct buf *out, bool *ret_raised,
+               struct error *err)
+{
+    if (t->wants_parts)
+        wrap_contents(messages);
+    CLEANUP_JSON struct json *vars = kwargs ? js_copy(kwargs) : js_object();
+    js_set(vars, "messages", messages);
+    js_set(vars, "tools", tools ? js_copy(tools) : js_null());
+    if (!js_get(vars, "documents"))
+        js_set(vars, "documents", js_null());
+    js_set_bool(vars, "add_generation_prompt", generation);
+    js_set_cstr(vars, "bos_token", t->bos);
+    js_set_cstr(vars, "eos_token", t->eos);
+
+    struct template_options options = {.ret_raised = ret_raised};
+    const struct template *use = tools && t->tool_use ? t->tool_use : t->plain;
+    return template_render(use, vars, &options, out, err);
+}
+
+static bool probe(void *ctx, struct json *messages, const struct json *tools, struct buf *out)
+{
+    return run(ctx, NULL, messages, tools, true, out, NULL, NULL) == 0;
+}
+
+/* Calls and results for a template that shows tools. *ret_hidden: some would be left out. */
+static void adapt_calls(const struct chat_template *t, const struct template_shows *s,
+                        struct attempt how, struct json *messages, bool *ret_hidden)
+{
+    bool values = how.flags & MESSAGES_PARSE_ARGUMENTS;
+    for (size_t i = 0; i < js_len(messages); i++) {
+        struct json *message = js_at(messages, i);
+        size_t n = js_len(js_get(message, "tool_calls"));
+        enum call_content content = call_content_of(message);
+        if (n > 1 && s->calls[values][content] == SHOWN_YES &&
+            s->second_call[values][content] != SHOWN_YES)
+            tool_prompt_split_calls(messages, i);
+        if (n == 0 || s->calls[values][content] != SHOWN_NO)
+            continue;
+        *ret_hidden = true;
+        if (how.in_words)
+            tool_prompt_write_calls(message, t->dialect.calls);
+    }
+    if (s->results == SHOWN_NO)
+        tool_prompt_write_results(messages);
+}
+
 static int render(const struct chat_template *t, const struct chat_prompt *p, struct attempt how,
-                  struct buf *out, bool *ret_raised, struct error *err)
+                  struct buf *out, struct error *err)
 {
     struct json *messages;
     int r = messages_normalise(p->messages, how.flags, &messages, err);
@@ -162,23 +228,16 @@ static int render(const struct chat_template *t, const struct chat_prompt *p, st
         return r;
     if (!strstr(t->source, "developer"))
         rename_developer(messages);
-    if (!t->knows_tools)
+    bool hidden = false, raised = false;
+    if (t->knows_tools)
+        adapt_calls(t, &t->shows[p->tools.tools != NULL], how, messages, &hidden);
+    else
         tool_prompt_apply(messages, p->tools.tools, how.by_user);
-    if (t->wants_parts)
-        wrap_contents(messages);
-
-    CLEANUP_JSON struct json *vars = js_copy(p->kwargs);
-    js_set(vars, "messages", messages);
-    js_set(vars, "tools", p->tools.tools ? js_copy(p->tools.tools) : js_null());
-    if (!js_get(vars, "documents"))
-        js_set(vars, "documents", js_null());
-    js_set_bool(vars, "add_generation_prompt", p->add_generation_prompt);
-    js_set_cstr(vars, "bos_token", t->bos);
-    js_set_cstr(vars, "eos_token", t->eos);
-
-    struct template_options options = {.ret_raised = ret_raised};
-    const struct template *use = p->tools.tools && t->tool_use ? t->tool_use : t->plain;
-    return template_render(use, vars, &options, out, err);
+    if (hidden && !how.in_words) {
+        js_free(messages);
+        return error_set(err, ERR_INVALID, "the chat template does not show calls in this form");
+    }
+    return run(t, p->kwargs, messages, p->tools.tools, p->add_generation_prompt, out, &raised, err);
 }
 
 static bool has_tool_calls(const struct json *messages)
@@ -202,7 +261,8 @@ static bool has_null_content(const struct json *messages)
  * - arguments of calls as values, and null where an assistant only called: Hugging Face's form
  * - "" for null, for templates that look into the content without asking
  * - arguments as the text that the client sent, for templates that put strings together
- * - tools in words told by the user, for templates that know no system */
+ * - tools in words told by the user, for templates that know no system
+ * - calls that the template leaves out, in words */
 int chat_template_render(const struct chat_template *t, const struct chat_prompt *p,
                          struct buf *out, struct error *err)
 {
@@ -218,15 +278,16 @@ int chat_template_render(const struct chat_template *t, const struct chat_prompt
         {calls, {.flags = 0}},
         {calls && null, {.flags = MESSAGES_EMPTY_CONTENT}},
         {in_words, {.flags = MESSAGES_PARSE_ARGUMENTS | MESSAGES_EMPTY_CONTENT, .by_user = true}},
+        {calls, {.flags = 0, .in_words = true}},
+        {calls, {.flags = MESSAGES_EMPTY_CONTENT, .in_words = true}},
     };
     struct error first = ERROR_INIT;
     for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
-        bool raised = false;
         struct error why = ERROR_INIT;
         if (!ways[i].wanted)
             continue;
         buf_truncate(out, start);
-        if (render(t, p, ways[i].how, out, &raised, &why) == 0)
+        if (render(t, p, ways[i].how, out, &why) == 0)
             return 0;
         if (first.code == ERR_NONE)
             first = why;

@@ -8,8 +8,8 @@
  *
  * What a template sees: messages, tools (none without any), documents (none),
  * add_generation_prompt, bos_token, eos_token, what reasoning.h makes of the wishes about
- * reasoning, and the request's chat_template_kwargs. Where it knows no tools, they are told in
- * words (tool_prompt.h). */
+ * reasoning, and the request's chat_template_kwargs. Where it shows no tools, they are told in
+ * words, and so are calls and results that it would leave out (template_probe.h, tool_prompt.h). */
 #ifndef ENGINE_API_CHAT_TEMPLATE_H
 #define ENGINE_API_CHAT_TEMPLATE_H
 
@@ -20,16 +20,18 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "engine/api/reasoning.h"
+#include "engine/api/template_probe.h"
 #include "engine/api/tools.h"
 #include "engine/dialect/dialect.h"
 #include "engine/template/template.h"
 
 struct chat_template {
     struct template *plain;
-    struct template *tool_use; /* NULL = the plain one */
-    char *source;              /* text of the plain one */
-    bool is_default;           /* it is ChatML for want of another */
-    bool knows_tools;          /* else they are told in words */
+    struct template *tool_use;      /* NULL = the plain one */
+    char *source;                   /* text of the plain one */
+    bool is_default;                /* it is ChatML for want of another */
+    bool knows_tools;               /* else they are told in words */
+    struct template_shows shows[2]; /* without tools, with some */
     bool wants_parts;       /* it shows content only as an array of {"type": "text", "text": …} */
     char *bos, *eos;        /* their texts, "" if there are none */
     struct dialect dialect; /* what answers look like */

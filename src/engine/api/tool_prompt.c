@@ -4,6 +4,7 @@
 #include "engine/api/tool_prompt.h"
 
 #include "base/buf.h"
+#include "engine/dialect/call_writer.h"
 
 enum { TEXT_MAX = 64 << 20 };
 
@@ -46,26 +47,13 @@ static void add_instruction(struct json *messages, const struct json *tools, boo
     js_insert(messages, 0, m);
 }
 
-static void show_calls(struct json *message)
+void tool_prompt_write_calls(struct json *message, const struct call_format *f)
 {
     CLEANUP_BUF struct buf text = BUF_INIT(TEXT_MAX);
-    const struct json *calls = js_get(message, "tool_calls");
     buf_append(&text, js_get_str(message, "content"));
-    for (size_t i = 0; i < js_len(calls); i++) {
-        const struct json *function = js_get(js_at(calls, i), "function");
-        const struct json *arguments = js_get(function, "arguments");
-        buf_append_c(&text,
-                     text.len > 0 ? "\n<tool_call>\n{\"name\": " : "<tool_call>\n{\"name\": ");
-        js_write_string(js_get_str(function, "name"), &text);
-        buf_append(&text, STR(", \"arguments\": "));
-        if (js_is(arguments, JS_STRING))
-            buf_append(&text, js_to_str(arguments));
-        else if (arguments)
-            js_write(arguments, JS_COMPACT, &text);
-        else
-            buf_append(&text, STR("{}"));
-        buf_append(&text, STR("}\n</tool_call>"));
-    }
+    if (text.len > 0 && f->style == CALLS_JSON && !(f->flags & CALLS_LIST))
+        buf_push(&text, '\n');
+    calls_write(f, js_get(message, "tool_calls"), &text);
     js_set_str(message, "content", buf_str(&text));
     js_del(message, "tool_calls");
 }
@@ -100,20 +88,58 @@ static void join_users(struct json *messages)
     }
 }
 
-void tool_prompt_apply(struct json *messages, const struct json *tools, bool by_user)
+void tool_prompt_write_results(struct json *messages)
 {
     bool results = false;
     for (size_t i = 0; i < js_len(messages); i++) {
-        struct json *m = js_at(messages, i);
-        if (js_len(js_get(m, "tool_calls")) > 0) {
-            show_calls(m);
-        } else if (str_eq_c(js_get_str(m, "role"), "tool")) {
-            show_result(m);
-            results = true;
-        }
+        if (!str_eq_c(js_get_str(js_at(messages, i), "role"), "tool"))
+            continue;
+        show_result(js_at(messages, i));
+        results = true;
     }
-    if (tools)
-        add_instruction(messages, tools, by_user);
     if (results)
         join_users(messages);
+}
+
+void tool_prompt_apply(struct json *messages, const struct json *tools, bool by_user)
+{
+    const struct call_format *generic = dialect_call_format(STR("generic"));
+    for (size_t i = 0; i < js_len(messages); i++)
+        if (js_len(js_get(js_at(messages, i), "tool_calls")) > 0)
+            tool_prompt_write_calls(js_at(messages, i), generic);
+    if (tools)
+        add_instruction(messages, tools, by_user);
+    tool_prompt_write_results(messages);
+}
+
+/* ---- one call a message ---- */
+
+/* Where the result of a call is, among those from `at` on; else the first of them. */
+static size_t find_result(const struct json *messages, size_t at, struct str id)
+{
+    for (size_t i = at; str_eq_c(js_get_str(js_at(messages, i), "role"), "tool"); i++)
+        if (id.ptr && str_eq(js_get_str(js_at(messages, i), "tool_call_id"), id))
+            return i;
+    return at;
+}
+
+void tool_prompt_split_calls(struct json *messages, size_t at)
+{
+    struct json *message = js_at(messages, at);
+    const struct json *calls = js_get(message, "tool_calls");
+    struct json *first = js_array(), *rest = js_copy(calls), *next = js_object();
+    size_t result = find_result(messages, at + 1, js_get_str(js_at(calls, 0), "id"));
+    js_push(first, js_copy(js_at(calls, 0)));
+    js_remove(rest, 0);
+    js_set_cstr(next, "role", "assistant");
+    js_set(next, "content", js_is(js_get(message, "content"), JS_STRING) ? js_cstr("") : js_null());
+    js_set(next, "tool_calls", rest);
+    js_set(message, "tool_calls", first);
+    size_t to = at + 1;
+    if (str_eq_c(js_get_str(js_at(messages, result), "role"), "tool")) {
+        struct json *moved = js_ref(js_at(messages, result));
+        js_remove(messages, result);
+        js_insert(messages, to++, moved);
+    }
+    js_insert(messages, to, next);
 }

@@ -7,16 +7,30 @@
  *     {"name": "get_weather", "arguments": {"city": "Paris"}}
  *     </tool_call>
  *
- * A result is the user's: <tool_response>…</tool_response>. */
+ * A result is the user's: <tool_response>…</tool_response>.
+ *
+ * And for templates that know tools, but leave out what was called before, or all calls of a
+ * message but the first. */
 #ifndef ENGINE_API_TOOL_PROMPT_H
 #define ENGINE_API_TOOL_PROMPT_H
 
 #include <stdbool.h>
 
 #include "base/json.h"
+#include "engine/dialect/dialect.h"
 
 /* Changes normalised messages. The instruction is added to the system's message, or with `by_user`
  * to the first of the user, for templates that have no system. */
 void tool_prompt_apply(struct json *messages, const struct json *tools, bool by_user);
+
+/* Adds the calls of a message to its content, as the family writes them. */
+void tool_prompt_write_calls(struct json *message, const struct call_format *f);
+
+/* Results become the user's. */
+void tool_prompt_write_results(struct json *messages);
+
+/* Moves all calls but the first of the message at `at` to a new one behind the first one's result.
+ */
+void tool_prompt_split_calls(struct json *messages, size_t at);
 
 #endif

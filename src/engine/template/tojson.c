@@ -164,6 +164,7 @@ bool json_append(struct render *r, struct value v, const struct json_style *styl
     case V_LIST:
     case V_TUPLE:
     case V_DICT:
+    case V_GENERATOR: /* Python refuses it; templates written for llama.cpp count on it */
         break;
     default:
         render_fail_type(r, "Object of type %s is not JSON serializable", value_type_name(v));

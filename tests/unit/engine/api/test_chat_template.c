@@ -148,8 +148,8 @@ static void test_chat_template__null_content(void **state)
     (void)state;
     const struct chat_template_sources src = {
         .plain = STR("{% for m in messages %}{{ 'yes' if 'x' in m.content else 'no' }}"
-                     "{% for c in m.tool_calls or [] %}:{{ c.function.arguments.a }}{% endfor %},"
-                     "{% endfor %}")};
+                     "{% for c in m.tool_calls or [] %}{% for v in c.function.arguments.values() %}"
+                     ":{{ v }}{% endfor %}{% endfor %},{% endfor %}{{ tools if tools }}")};
     check(
         &src,
         "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":"
@@ -190,6 +190,40 @@ static void test_chat_template__tools_in_words(void **state)
           "user:now?:told", NULL);
 }
 
+/* Templates that show the tools but not what was called, or one call of a message alone. */
+static void test_chat_template__hidden_calls(void **state)
+{
+    (void)state;
+#define CALL(id, value)                                                                    \
+    "{\"id\":\"" id "\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":" \
+    "\"{\\\"a\\\": " value "}\"}}"
+    static const char two[] =
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"w?\"},{\"role\":\"assistant\",\"content\":"
+        "null,\"tool_calls\":[" CALL("x", "1") "," CALL(
+            "y", "2") "]},{\"role\":\"tool\","
+                      "\"tool_call_id\":\"y\",\"content\":\"second\"},{\"role\":\"tool\",\"tool_"
+                      "call_id\":\"x\","
+                      "\"content\":\"first\"}]}";
+    const struct chat_template_sources hides = {
+        .plain = STR("{{ tools if tools }}{# <|tool_call_start|> #}"
+                     "{% for m in messages %}[{{ m.role }}|{{ m.content }}]{% endfor %}")};
+    check(&hides, two,
+          "[user|w?][assistant|<|tool_call_start|>[f(a=1), f(a=2)]<|tool_call_end|>]"
+          "[tool|second][tool|first]",
+          NULL);
+    const struct chat_template_sources one = {
+        .plain = STR("{{ tools if tools }}{% for m in messages %}[{{ m.role }}|"
+                     "{% if m.tool_calls %}{{ m.tool_calls[0].function.arguments }}"
+                     "{% else %}{{ m.content }}{% endif %}]{% endfor %}")};
+    check(&one, two, "[user|w?][assistant|{'a': 1}][tool|first][assistant|{'a': 2}][tool|second]",
+          NULL);
+    /* no calls, but the text of them, where only that can be put together */
+    const struct chat_template_sources asks_for_none = {
+        .plain = STR("{{ tools if tools }}{% for m in messages %}{% if m.content is none %}"
+                     "{{ m.tool_calls[0].function.arguments + ';' }}{% endif %}{% endfor %}")};
+    check(&asks_for_none, two, "{\"a\": 1};{\"a\": 2};", NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +234,7 @@ int main(void)
         cmocka_unit_test(test_chat_template__tool_call_arguments),
         cmocka_unit_test(test_chat_template__null_content),
         cmocka_unit_test(test_chat_template__tools_in_words),
+        cmocka_unit_test(test_chat_template__hidden_calls),
         cmocka_unit_test(test_chat_template__sources),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
