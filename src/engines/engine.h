@@ -56,6 +56,16 @@ struct engine_places {
     const char *llama_server; /* the program, or the directory that it is in */
 };
 
+/* What a process will take, as far as the model's file tells it before anything is loaded. */
+struct engine_need {
+    uint64_t weights;        /* bytes, with the buffers around them */
+    uint64_t context;        /* bytes of the keys and values of all sequences */
+    uint64_t context_tokens; /* of one sequence: as asked for, or the least that is of use */
+};
+/* For GGUF files; `bytes` are those of all files of the model. A file that cannot be read needs its
+ * bytes: the engine will say what is wrong with it. */
+void engine_need_of(const struct engine_launch *l, uint64_t bytes, struct engine_need *ret);
+
 struct engine {
     const char *name;  /* in URLs, `ps` and settings */
     const char *title; /* in messages */

@@ -94,6 +94,7 @@ int daemon_start(const struct settings *settings, struct daemon *ret, struct err
             .wait_timeout_ms = settings->wait_timeout_ns / 1000000,
             .stop_grace_ms = STOP_GRACE_MS,
             .max_runners = settings->max_models,
+            .max_memory = settings->max_memory_bytes,
         };
         r = scheduler_start(&o, &d->scheduler, err);
     }

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/client.h"
+#include "runner/ledger.h"
 #include "runner/scheduler_internal.h"
 
 enum { FIRST_PROBE_MS = 5, LAST_PROBE_MS = 250, PROBE_TIMEOUT_MS = 5000 };
@@ -77,6 +78,10 @@ static int start_process(struct runner *r, const struct model_files *files, cons
     };
     CLEANUP(engine_argv_release) struct engine_argv argv = {0};
     int result = r->target.engine->argv(&launch, &argv, err);
+    if (result == 0) {
+        engine_need_of(&launch, files->bytes, &r->need);
+        result = ledger_admit(r, err);
+    }
     if (result < 0)
         return result;
     unlink(r->socket);
@@ -214,8 +219,10 @@ void *load_main(void *arg)
         r->state = RUNNER_READY;
         log_info("%s is ready after %lld ms", r->typed, (long long)(r->last_used_ms - start_ms));
     } else if (result < 0 && !again) {
-        /* Whatever it was, to the client it is a server that cannot do what it should. */
-        err.code = ERR_INTERNAL;
+        /* Whatever it was, to the client it is a server that cannot do what it should, or not yet.
+         */
+        if (err.code != ERR_BUSY)
+            err.code = ERR_INTERNAL;
         r->load_error = err;
     }
     if (r->state != RUNNER_READY)

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "oci/reference.h"
+#include "runner/ledger.h"
 #include "runner/scheduler_internal.h"
 #include "runner/tokens.h"
 
@@ -29,8 +30,7 @@ static struct timespec at_ms(int64_t mono_ms)
     return (struct timespec){.tv_sec = mono_ms / 1000, .tv_nsec = mono_ms % 1000 * 1000000};
 }
 
-/* Waits for any change, at most until then; with the lock held. False when the time is up. */
-static bool wait_change(struct scheduler *s, int64_t until_ms)
+bool scheduler_wait_change(struct scheduler *s, int64_t until_ms)
 {
     if (until_ms == INT64_MAX)
         return pthread_cond_wait(&s->changed, &s->lock) == 0;
@@ -251,7 +251,7 @@ static int find_target(struct scheduler *s, const char *model, enum engine_mode 
 
 /* ---- runners; all with the lock held ---- */
 
-static bool is_idle(const struct runner *r)
+bool runner_is_idle(const struct runner *r)
 {
     return r->in_use == 0 && r->waiters == 0 && r->state != RUNNER_STOPPING;
 }
@@ -312,7 +312,8 @@ static struct runner *add_runner(struct scheduler *s, struct target *t, const ch
     r->state = RUNNER_LOADING;
     model_settings_copy(settings_for(s, t), &r->settings);
     r->typed = xstrdup(typed);
-    r->socket = xasprintf("%s/engine-%d-%u.sock", s->socket_dir, (int)getpid(), ++s->serial);
+    r->number = ++s->serial;
+    r->socket = xasprintf("%s/engine-%d-%u.sock", s->socket_dir, (int)getpid(), r->number);
     r->target = *t;
     r->target.name = xstrdup(t->name);
     r->target.format = xstrdup(t->format);
@@ -343,31 +344,36 @@ static int start_load(struct scheduler *s, struct target *t, const char *typed, 
     return error_errno(err, error, "unable to load runner: unable to start runner");
 }
 
+bool runner_is_pinned(const struct runner *r)
+{
+    return settings_for(r->s, &r->target)->keep_alive_ns == KEEP_FOREVER;
+}
+
 /* Which of two idle runners goes first: the one not to be kept for ever, then the one that was
  * used longer ago. */
-static bool goes_before(struct scheduler *s, const struct runner *a, const struct runner *b)
+static bool goes_before(const struct runner *a, const struct runner *b)
 {
-    bool keep_a = settings_for(s, &a->target)->keep_alive_ns == KEEP_FOREVER;
-    bool keep_b = settings_for(s, &b->target)->keep_alive_ns == KEEP_FOREVER;
+    bool keep_a = runner_is_pinned(a), keep_b = runner_is_pinned(b);
     if (keep_a != keep_b)
         return keep_b;
     return a->last_used_ms < b->last_used_ms;
 }
 
-/* Frees one place unless one is being freed already. */
-static void make_room(struct scheduler *s)
+bool scheduler_make_room(struct scheduler *s, bool pinned_too)
 {
     struct runner *victim = NULL;
     for (struct runner *r = s->runners; r; r = r->next) {
         if (r->state == RUNNER_STOPPING)
-            return;
-        if (r->state == RUNNER_READY && is_idle(r) && (!victim || goes_before(s, r, victim)))
+            return true;
+        if (r->state == RUNNER_READY && runner_is_idle(r) && (pinned_too || !runner_is_pinned(r)) &&
+            (!victim || goes_before(r, victim)))
             victim = r;
     }
-    if (victim) {
-        log_info("unloading %s to make room", victim->typed);
-        runner_stop(victim);
-    }
+    if (!victim)
+        return false;
+    log_info("unloading %s to make room", victim->typed);
+    runner_stop(victim);
+    return true;
 }
 
 /* ---- acquire ---- */
@@ -379,7 +385,7 @@ static int join_load(struct scheduler *s, struct runner *r, struct http_request 
     r->refs++;
     r->waiters++;
     while (r->state == RUNNER_LOADING && !(client && http_request_canceled(client)))
-        wait_change(s, INT64_MAX);
+        scheduler_wait_change(s, INT64_MAX);
     r->waiters--;
     int result = r->load_error.code != ERR_NONE ? error_copy(err, &r->load_error) : 0;
     runner_unref(r);
@@ -418,7 +424,7 @@ static int acquire(struct scheduler *s, struct target *t, const char *typed,
         if (result < 0)
             return result;
         struct runner *r = find_runner(s, t);
-        if (r && r->state == RUNNER_READY && is_idle(r) &&
+        if (r && r->state == RUNNER_READY && runner_is_idle(r) &&
             (r->target.engine != t->engine ||
              !model_settings_same_process(&r->settings, settings_for(s, t)))) {
             log_info("restarting %s with its new settings", typed);
@@ -432,8 +438,8 @@ static int acquire(struct scheduler *s, struct target *t, const char *typed,
             result = start_load(s, t, typed, err);
         } else {
             if (!r)
-                make_room(s);
-            if (!wait_change(s, give_up_ms))
+                scheduler_make_room(s, true);
+            if (!scheduler_wait_change(s, give_up_ms))
                 return no_place(s, err);
         }
         if (result < 0)
@@ -526,7 +532,7 @@ static int configure(struct scheduler *s, const char *key, const char *model, en
         if (strcmp(r->target.id, key) == 0 && r->target.mode == mode && r->state == RUNNER_READY &&
             !model_settings_same_process(&r->settings, &merged))
             stale = r;
-    if (stale && !is_idle(stale)) {
+    if (stale && !runner_is_idle(stale)) {
         model_settings_release(&merged);
         return error_set(err, ERR_CONFLICT, "runner already active");
     }
@@ -612,7 +618,7 @@ static unsigned unload_where(struct scheduler *s, bool (*wanted)(const struct ru
     unsigned batch = ++s->batch;
     for (struct runner *r = s->runners, *next; r; r = next) {
         next = r->next;
-        if (!is_idle(r) || !engine_answers_to(r->target.engine, backend) ||
+        if (!runner_is_idle(r) || !engine_answers_to(r->target.engine, backend) ||
             (wanted && !wanted(r, ctx)))
             continue;
         r->batch = batch;
@@ -625,7 +631,7 @@ static unsigned unload_where(struct scheduler *s, bool (*wanted)(const struct ru
         left = false;
         for (const struct runner *r = s->runners; r && !left; r = r->next)
             left = r->batch == batch;
-        if (left && !wait_change(s, until_ms))
+        if (left && !scheduler_wait_change(s, until_ms))
             break;
     }
     pthread_mutex_unlock(&s->lock);
@@ -687,6 +693,9 @@ struct json *scheduler_ps(struct scheduler *s)
         js_set_cstr(row, "backend_name", r->target.engine->name);
         js_set_cstr(row, "model_name", r->typed);
         js_set_cstr(row, "mode", engine_mode_name(r->target.mode));
+        uint64_t held = r->process_alive ? ledger_held(r) : 0;
+        if (held > 0)
+            js_set_int(row, "memory", (int64_t)held);
         bool resting = r->state == RUNNER_READY && r->in_use == 0;
         if (resting)
             clock_rfc3339(r->last_used, used);
@@ -716,7 +725,7 @@ static int64_t unload_idle(struct scheduler *s)
     int64_t next_ms = INT64_MAX;
     for (struct runner *r = s->runners, *next; r; r = next) {
         next = r->next;
-        if (r->state != RUNNER_READY || !is_idle(r))
+        if (r->state != RUNNER_READY || !runner_is_idle(r))
             continue;
         int64_t keep = settings_for(s, &r->target)->keep_alive_ns;
         if (keep == KEEP_DEFAULT)
@@ -739,7 +748,7 @@ static void *janitor_main(void *arg)
     struct scheduler *s = arg;
     pthread_mutex_lock(&s->lock);
     while (!s->stopping)
-        wait_change(s, unload_idle(s));
+        scheduler_wait_change(s, unload_idle(s));
     pthread_mutex_unlock(&s->lock);
     return NULL;
 }
@@ -762,6 +771,7 @@ int scheduler_start(const struct scheduler_options *o, struct scheduler **ret, s
     s->wait_timeout_ms = o->wait_timeout_ms;
     s->stop_grace_ms = o->stop_grace_ms;
     s->max_runners = MAX(o->max_runners, 1U);
+    s->max_memory = o->max_memory;
     pthread_mutex_init(&s->lock, NULL);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
@@ -794,7 +804,7 @@ void scheduler_stop(struct scheduler *s)
     }
     pthread_cond_broadcast(&s->changed);
     while (s->runners || s->n_loads > 0)
-        wait_change(s, INT64_MAX);
+        scheduler_wait_change(s, INT64_MAX);
     drop_settings(s, NULL);
     pthread_mutex_unlock(&s->lock);
     pthread_join(s->janitor, NULL);

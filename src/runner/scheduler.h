@@ -41,6 +41,7 @@ struct scheduler_options {
     int64_t wait_timeout_ms; /* for a free place */
     int64_t stop_grace_ms;   /* between SIGTERM and SIGKILL */
     unsigned max_runners;
+    uint64_t max_memory; /* for all engines together, in bytes; 0 = what the machine has */
 };
 
 int scheduler_start(const struct scheduler_options *o, struct scheduler **ret, struct error *err);

@@ -40,6 +40,10 @@ struct runner {
     unsigned in_use;  /* leases */
     unsigned waiters; /* for the end of the load */
     unsigned batch;   /* the unload request that stopped it */
+    unsigned number;   /* loads are let in in this order */
+    bool let_in;       /* its memory counts, see ledger.h */
+    bool waits;        /* for memory */
+    struct engine_need need;
     int64_t last_used_ms;
     struct timespec last_used;
     struct model_settings settings; /* it was started with */
@@ -59,6 +63,7 @@ struct scheduler {
     int64_t wait_timeout_ms;
     int64_t stop_grace_ms;
     unsigned max_runners;
+    uint64_t max_memory;
     pthread_t janitor;
 
     pthread_mutex_t lock;
@@ -77,11 +82,19 @@ struct scheduler {
 
 struct engine_places scheduler_places(const struct scheduler *s);
 
+/* Waits for any change, at most until then; with the lock held. False when the time is up. */
+bool scheduler_wait_change(struct scheduler *s, int64_t until_ms);
+
 /* All with the lock held. */
 /* The first engine of the model's format refused it: the one to try next; NULL = there is none, or
  * somebody has said which engine to use. */
 const struct engine *runner_next_engine(const struct runner *r);
 void runner_mark_unfit(const struct runner *r);
+bool runner_is_idle(const struct runner *r);
+bool runner_is_pinned(const struct runner *r); /* to be kept for ever */
+/* Stops the idle runner that goes first, unless one is being stopped already; false when there is
+ * none. Pinned ones go only where pinned_too says so, and last. */
+bool scheduler_make_room(struct scheduler *s, bool pinned_too);
 void runner_unref(struct runner *r);
 void runner_stop(struct runner *r);
 /* Takes it from the list when nothing of it is left, and wakes everybody. */

@@ -23,6 +23,7 @@ enum {
     MAX_PULLS = 64,
     DEFAULT_PULLS = 2,
     MAX_BODY_MIB = 4096,
+    MAX_MEMORY_MIB = 1 << 24,
     DEFAULT_BODY_MIB = 64,
 };
 
@@ -94,6 +95,9 @@ const struct opt serve_opts[] = {
     {"max-pulls", 0, OPT_INT, AT(max_pulls), "N",
      "how many models are pulled at a time, others wait (default 2)",
      .env = "MODEL_RUNNER_MAX_PULLS", .min = 1, .max = MAX_PULLS},
+    {"max-memory", 0, OPT_INT, AT(max_memory_mib), "MIB",
+     "how much memory all loaded models take together (default: what the machine has)",
+     .env = "MODEL_RUNNER_MAX_MEMORY", .min = 1, .max = MAX_MEMORY_MIB},
     {"max-body", 0, OPT_INT, AT(max_body_mib), "MIB",
      "how large the body of an inference request may be (default 64)",
      .env = "MODEL_RUNNER_MAX_BODY", .min = 1, .max = MAX_BODY_MIB},
@@ -306,7 +310,7 @@ static int group_settings(const struct serve_options *o, struct settings *s, str
 static int limits(const struct serve_options *o, struct settings *s, struct error *err)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    int64_t models = 0, pulls = 0, body_mib = 0;
+    int64_t models = 0, pulls = 0, body_mib = 0, memory_mib = 0;
     int r = number_setting(o->max_models, "MODEL_RUNNER_MAX_MODELS", 1, MAX_MODELS,
                            cpus < 1 ? 1 : MIN(cpus, 8), &models, err);
     if (r == 0)
@@ -315,6 +319,9 @@ static int limits(const struct serve_options *o, struct settings *s, struct erro
     if (r == 0)
         r = number_setting(o->max_body_mib, "MODEL_RUNNER_MAX_BODY", 1, MAX_BODY_MIB,
                            DEFAULT_BODY_MIB, &body_mib, err);
+    if (r == 0)
+        r = number_setting(o->max_memory_mib, "MODEL_RUNNER_MAX_MEMORY", 1, MAX_MEMORY_MIB, 0,
+                           &memory_mib, err);
     if (r == 0)
         r = duration_setting(o->idle_timeout_ns, "MODEL_RUNNER_IDLE_TIMEOUT", 300 * SECOND_NS,
                              &s->idle_timeout_ns, err);
@@ -329,6 +336,7 @@ static int limits(const struct serve_options *o, struct settings *s, struct erro
     if (s->load_timeout_ns <= 0 || s->wait_timeout_ns < 0)
         return error_set(err, ERR_INVALID, "the load and wait timeouts must be positive");
     s->max_models = (unsigned)models;
+    s->max_memory_bytes = (uint64_t)memory_mib << 20;
     s->max_pulls = (unsigned)pulls;
     s->max_body_bytes = (uint64_t)body_mib << 20;
     return 0;

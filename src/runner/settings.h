@@ -44,6 +44,7 @@ struct settings {
     unsigned max_models;
     unsigned max_pulls;
     uint64_t max_body_bytes;
+    uint64_t max_memory_bytes; /* of all engines; 0 = what the machine has */
     enum log_level log_level;
 };
 
@@ -77,6 +78,7 @@ struct serve_options {
     int64_t max_models;
     int64_t max_pulls;
     int64_t max_body_mib;
+    int64_t max_memory_mib;
     const char *log_level;
 };
 #define SERVE_OPTIONS_INIT   \

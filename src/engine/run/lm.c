@@ -7,8 +7,8 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "engine/run/cache.h"
-#include "engine/run/memory.h"
 #include "engine/run/vocab_load.h"
 #include "gguf/gguf.h"
 

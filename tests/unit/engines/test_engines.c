@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "engines/engine.h"
+#include "gguf/gguf_writer.h"
 
 static void test_engines__modes(void **state)
 {
@@ -181,12 +182,54 @@ static void test_engines__find(void **state)
     assert_ok(dir_remove_tree(dir, &err));
 }
 
+static void test_engines__need(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    char dir[] = "/tmp/mr-engines-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    char *path = path_join(dir, "m.gguf");
+    struct gguf_writer *w = gguf_writer_new();
+    gguf_writer_str(w, "general.architecture", STR("llama"));
+    gguf_writer_u32(w, "llama.block_count", 10);
+    gguf_writer_u32(w, "llama.context_length", 100000);
+    gguf_writer_u32(w, "llama.embedding_length", 1024);
+    gguf_writer_u32(w, "llama.attention.head_count", 16);
+    gguf_writer_u32(w, "llama.attention.head_count_kv", 4);
+    assert_ok(gguf_writer_begin(w, path, &err));
+    assert_ok(gguf_writer_end(w, &err));
+    gguf_writer_free(w);
+
+    enum { TOKEN = 10 * 4 * (64 + 64) * 2 }; /* layers, heads, width of key and value, bytes */
+    struct engine_launch l = {.model_path = path, .mode = MODE_COMPLETION};
+    struct engine_need need;
+    engine_need_of(&l, 1000, &need);
+    assert_int_equal(need.weights, 1050);
+    assert_int_equal(need.context_tokens, 4096);
+    assert_int_equal(need.context, 4 * 4096 * (uint64_t)TOKEN);
+    l.context_size = 100;
+    engine_need_of(&l, 1000, &need);
+    assert_int_equal(need.context, 4 * 100 * TOKEN);
+    l.mode = MODE_EMBEDDING;
+    engine_need_of(&l, 1000, &need);
+    assert_int_equal(need.context, 100 * TOKEN);
+
+    /* What is no model needs its bytes. */
+    assert_ok(file_write_atomic(path, STR("GGUF and nothing"), 0644, &err));
+    engine_need_of(&l, 100, &need);
+    assert_int_equal(need.weights, 105);
+    assert_int_equal(need.context, 0);
+    free(path);
+    assert_ok(dir_remove_tree(dir, &err));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_engines__modes),       cmocka_unit_test(test_engines__rows_are_whole),
         cmocka_unit_test(test_engines__choice),      cmocka_unit_test(test_engines__flags),
         cmocka_unit_test(test_engines__native_argv), cmocka_unit_test(test_engines__find),
+        cmocka_unit_test(test_engines__need),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

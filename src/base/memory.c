@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Free memory, as Linux tells it; other systems give the free pages POSIX knows of. */
-#include "engine/run/memory.h"
+#include "base/memory.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -49,4 +50,31 @@ uint64_t memory_available(void)
             available = left;
     }
     return available;
+}
+
+uint64_t memory_of_process(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%ld/statm", (long)pid);
+    CLEANUP_BUF struct buf text = BUF_INIT(4096);
+    struct str rest, size, resident;
+    uint64_t pages;
+    long page = sysconf(_SC_PAGESIZE);
+    if (pid <= 0 || page <= 0 || file_read(path, &text, NULL) < 0)
+        return 0;
+    rest = str_trim(buf_str(&text));
+    if (!str_split_next(&rest, ' ', &size) || !str_split_next(&rest, ' ', &resident) ||
+        str_to_u64(resident, path, &pages, NULL) < 0)
+        return 0;
+    return pages * (uint64_t)page;
+}
+
+void memory_text(uint64_t bytes, char out[MEMORY_TEXT_MAX])
+{
+    const double mib = 1024.0 * 1024;
+    double n = (double)bytes / mib;
+    if (n >= 1024)
+        snprintf(out, MEMORY_TEXT_MAX, "%.1f GiB", n / 1024);
+    else
+        snprintf(out, MEMORY_TEXT_MAX, "%.0f MiB", n);
 }
