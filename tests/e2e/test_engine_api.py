@@ -504,6 +504,33 @@ class ToolsAndReasoning(unittest.TestCase):
         self.assertEqual(reasons[-1], "tool_calls")
         self.assertEqual(chunks[-1]["usage"]["completion_tokens_details"]["reasoning_tokens"], 0)
 
+    def test_legacy_functions(self):
+        """The older names for the same: asked for and answered in them."""
+        fields = {"tools": None, "functions": [WEATHER["function"], CLOCK["function"]], "seed": 3}
+        choice = self.chat(function_call={"name": "get_weather"}, **fields)["choices"][0]
+        self.assertEqual(choice["finish_reason"], "function_call")
+        self.assertEqual(set(choice["message"]), {"role", "content", "function_call"})
+        self.check_call({"type": "function", "id": "call_" + 24 * "a", "function": choice["message"]["function_call"]},
+                        ["get_weather"])
+
+        body = self.body(function_call={"name": "get_weather"}, **fields)
+        chunks = [c["choices"][0] for c in self.engine.stream("/v1/chat/completions", body) if c["choices"]]
+        calls = [c["delta"]["function_call"] for c in chunks if "function_call" in c["delta"]]
+        self.assertEqual(calls[0], {"name": "get_weather", "arguments": ""})
+        self.assertEqual("".join(c["arguments"] for c in calls), choice["message"]["function_call"]["arguments"])
+        self.assertEqual(chunks[-1]["finish_reason"], "function_call")
+        self.assertFalse([c for c in chunks if "tool_calls" in c["delta"]])
+
+        said = self.engine.post("/apply-template", self.body(tools=None, functions=fields["functions"], messages=[
+            {"role": "user", "content": "x"},
+            {"role": "assistant", "content": None, "function_call": {"name": "now", "arguments": '{"a":1}'}},
+            {"role": "function", "name": "now", "content": "12:00"}]))[1]["prompt"]
+        self.assertIn('<tool_call>{"name": "now", "arguments": {"a": 1}}</tool_call>', said)
+        self.assertIn("tool: 12:00", said)
+        self.assertIn("get_weather", said)
+        self.assertNotIn("get_weather", self.engine.post("/apply-template", self.body(
+            tools=None, functions=fields["functions"], function_call="none"))[1]["prompt"])
+
     def test_auto_and_none(self):
         for choice in ["auto", "none"]:
             answer = self.chat(seed=2, tool_choice=choice, max_tokens=20)["choices"][0]
@@ -561,9 +588,23 @@ class ToolsAndReasoning(unittest.TestCase):
     def test_refused(self):
         bad = {"type": "function", "function": {"name": "f", "strict": True, "parameters": {
             "type": "object", "propertyNames": {"pattern": "a"}}}}
+        named = {"type": "function", "function": {"name": "get_weather"}}
+
+        def allowed(tools):
+            return {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": tools}}}
+
         for fields, part in [({"tool_choice": "some"}, "tool_choice"), ({"tools": [bad]}, "propertyNames"),
                              ({"tools": [WEATHER, WEATHER]}, "two tools"), ({"tools": [{"type": "web_search"}]}, "tools[0]"),
                              ({"tools": [], "tool_choice": "required"}, "there are no tools"),
+                             ({"tools": [dict(WEATHER, function=dict(WEATHER["function"], strict="yes"))]}, "strict"),
+                             ({"tools": [dict(WEATHER, function=dict(WEATHER["function"], description="x" * 2 ** 20))]},
+                              "1024 KiB"),
+                             (allowed([]), "at least one"), (allowed({"a": 1}), "must be an array"),
+                             (allowed(None), "must be an array"), (allowed([named, named]), "twice"),
+                             ({"functions": []}, "only one of"), ({"tools": None, "functions": {}}, "'functions'"),
+                             ({"function_call": "required"}, "'function_call'"),
+                             ({"function_call": "auto", "tool_choice": "auto"}, "only one of"),
+                             ({"function_call": {"name": "g"}}, "'g'"),
                              ({"tool_choice": {"type": "function", "function": {"name": "g"}}}, "'g'"),
                              ({"reasoning_effort": "much"}, "reasoning_effort"),
                              ({"reasoning_format": "xml"}, "reasoning_format"),

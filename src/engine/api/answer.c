@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "engine/api/legacy_functions.h"
 
 enum { TEXT_MAX = 256 << 20 };
 
@@ -151,6 +152,8 @@ struct deltas {
 static void put_delta(void *ctx, struct json *delta)
 {
     struct deltas *d = ctx;
+    if (d->a->legacy_functions)
+        legacy_functions_answer(delta);
     struct json *c = chunk_choice(d->choice, NULL);
     js_set(c, "delta", delta);
     if (d->a->logprobs)
@@ -194,10 +197,11 @@ void answer_add(struct answer *a, const struct generation_event *e, answer_chunk
     }
 }
 
-static const char *reason_name(const struct answer_choice *c)
+static const char *reason_name(const struct answer *a, const struct answer_choice *c)
 {
-    return c->reason == FINISH_STOP && c->reading.n_calls > 0 ? "tool_calls"
-                                                              : reason_names[c->reason];
+    if (c->reason == FINISH_STOP && c->reading.n_calls > 0)
+        return a->legacy_functions ? "function_call" : "tool_calls";
+    return reason_names[c->reason];
 }
 
 /* ---- the parts all shapes share ---- */
@@ -281,10 +285,13 @@ static struct json *whole_choice(const struct answer *a, uint32_t i)
 {
     const struct answer_choice *c = &a->choices[i];
     struct json *o = js_object();
-    js_set_cstr(o, "finish_reason", reason_name(c));
+    js_set_cstr(o, "finish_reason", reason_name(a, c));
     js_set_int(o, "index", i);
     if (a->chat) {
-        js_set(o, "message", reading_message(&c->reading));
+        struct json *message = reading_message(&c->reading);
+        if (a->legacy_functions)
+            legacy_functions_answer(message);
+        js_set(o, "message", message);
     } else {
         CLEANUP_BUF struct buf text = BUF_INIT(2 * (size_t)TEXT_MAX);
         if (a->echo)
@@ -351,7 +358,7 @@ struct json *answer_chunk_text(const struct answer *a, uint32_t choice, struct s
 
 struct json *answer_chunk_finish(const struct answer *a, uint32_t choice)
 {
-    struct json *c = chunk_choice(choice, reason_name(&a->choices[choice]));
+    struct json *c = chunk_choice(choice, reason_name(a, &a->choices[choice]));
     if (a->chat)
         js_set(c, "delta", js_object());
     else

@@ -28,7 +28,8 @@ struct answer_choice {
 struct answer {
     bool chat;
     bool logprobs;
-    char id[48]; /* "chatcmpl-…", "cmpl-…" */
+    bool legacy_functions; /* calls as `function_call`, legacy_functions.h */
+    char id[48];           /* "chatcmpl-…", "cmpl-…" */
     int64_t created;
     struct str model; /* borrowed */
     uint64_t seed;

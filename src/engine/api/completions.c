@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "engine/api/answer.h"
 #include "engine/api/answer_grammar.h"
+#include "engine/api/legacy_functions.h"
 #include "engine/api/params.h"
 #include "engine/api/prompts.h"
 #include "engine/api/routes.h"
@@ -27,6 +28,7 @@ struct job {
     struct chat_prompt chat;
     struct prompts prompts;
     bool reasoning_is_open;  /* the prompt ends within it */
+    bool legacy_functions;   /* asked for by the older names */
     bool sure_calls;         /* the grammar sees to calls being well-formed */
     struct token_list force; /* what ends reasoning that has gone on for too long */
     struct answer answer;
@@ -240,7 +242,9 @@ static int job_limit(struct job *j, struct reasoning_limit *ret, struct error *e
 static int job_chat(struct job *j, struct error *err)
 {
     const struct service *s = j->s;
-    int r = chat_prompt_parse(j->body, &j->chat, err);
+    int r = legacy_functions_translate(j->body, &j->legacy_functions, err);
+    if (r == 0)
+        r = chat_prompt_parse(j->body, &j->chat, err);
     if (r == 0)
         r = prompts_from_chat(&j->chat, s->lm, s->chat_template, s->vision, s->why_blind,
                               &j->prompts, err);
@@ -287,6 +291,7 @@ static int job_submit(struct job *j, bool chat, struct error *err)
                                             .keep_reasoning = j->chat.reasoning.keep};
     answer_init(&j->answer, chat, j->prompts.n, p->n, dialect, &options);
     j->answer.logprobs = p->logprobs;
+    j->answer.legacy_functions = j->legacy_functions;
     j->answer.model = p->model.len > 0 ? p->model : str_from(j->s->alias);
     j->answer.seed = p->sampling.seed;
     j->answer.tokenizer = j->s->lm->tokenizer;

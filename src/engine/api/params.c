@@ -208,8 +208,7 @@ static bool asks_for(const struct json *v)
 /* What would change the answer must not be left out in silence. */
 static int refuse_unsupported(const struct json *body, struct error *err)
 {
-    static const char *const fields[] = {"functions", "function_call", "audio", "dynatemp_range",
-                                         "context_shift"};
+    static const char *const fields[] = {"audio", "dynatemp_range", "context_shift"};
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
         if (asks_for(js_get(body, fields[i])) && js_get_real(body, fields[i], 1) > 0)
             return error_set(err, ERR_UNSUPPORTED, "'%s' is not supported by this engine",

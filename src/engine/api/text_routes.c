@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The steps before and after the model by themselves: /tokenize, /detokenize, /apply-template. */
+#include "engine/api/legacy_functions.h"
 #include "engine/api/media.h"
 #include "engine/api/routes.h"
 
@@ -63,7 +64,11 @@ static int apply_template(const struct json *body, const struct service *s, stru
     CLEANUP_BUF struct buf text = BUF_INIT(CHAT_TEXT_MAX);
     CLEANUP_JSON struct json *messages = NULL;
     CLEANUP(media_release) struct media media = {0};
-    int r = chat_prompt_parse(body, &chat, err);
+    CLEANUP_JSON struct json *translated = js_copy(body);
+    bool legacy;
+    int r = legacy_functions_translate(translated, &legacy, err);
+    if (r == 0)
+        r = chat_prompt_parse(translated, &chat, err);
     if (r == 0) /* the markers of pictures stay in the text */
         r = media_extract(chat.messages, s->vision, s->why_blind, &media, &messages, err);
     if (messages)

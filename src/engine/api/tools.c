@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "base/buf.h"
+
 /* A name that every family can write, and that cannot be taken for something else. */
 static bool is_name(struct str name)
 {
@@ -43,6 +45,9 @@ static int check_tool(const struct json *tools, size_t i, struct error *err)
         return error_set(err, ERR_INVALID,
                          "tools[%zu].function.parameters must be a JSON schema, not %s", i,
                          js_type_name(parameters));
+    const struct json *strict = js_get(function, "strict");
+    if (!js_is(strict, JS_NULL) && !js_is(strict, JS_BOOL))
+        return error_set(err, ERR_INVALID, "tools[%zu].function.strict must be true or false", i);
     if (find_tool(tools, name) != tool)
         return error_set(err, ERR_INVALID, "tools[%zu]: there are two tools named '%.*s'", i,
                          STR_ARG(name));
@@ -61,6 +66,11 @@ static int check_tools(const struct json *tools, struct error *err)
     int r = 0;
     for (size_t i = 0; i < js_len(tools) && r == 0; i++)
         r = check_tool(tools, i, err);
+    CLEANUP_BUF struct buf text = BUF_INIT(TOOLS_BYTES_MAX);
+    js_write(tools, JS_COMPACT, &text);
+    if (r == 0 && text.failed)
+        r = error_set(err, ERR_INVALID, "'tools' has more than the %d KiB that are possible",
+                      TOOLS_BYTES_MAX >> 10);
     return r;
 }
 
@@ -74,6 +84,8 @@ static int allow(struct tool_wish *w, const struct json *choice, struct error *e
     if (!tool)
         return error_set(err, ERR_INVALID, "'tool_choice' names '%.*s', which is none of the tools",
                          STR_ARG(name));
+    if (find_tool(w->callable, name))
+        return error_set(err, ERR_INVALID, "'tool_choice' names '%.*s' twice", STR_ARG(name));
     js_push(w->callable, js_copy(tool));
     return 0;
 }
@@ -110,6 +122,9 @@ static int parse_choice(const struct json *choice, struct tool_wish *w, struct e
                          "'allowed_tools'");
     int r = parse_mode(js_get_str(allowed, "mode"), w, err);
     const struct json *list = js_get(allowed, "tools");
+    if (r == 0 && (!js_is(list, JS_ARRAY) || js_len(list) == 0))
+        r = error_set(err, ERR_INVALID,
+                      "'tool_choice.allowed_tools.tools' must be an array of at least one tool");
     for (size_t i = 0; i < js_len(list) && r == 0; i++)
         r = allow(w, js_at(list, i), err);
     return r;

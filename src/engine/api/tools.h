@@ -14,7 +14,7 @@
 
 enum tool_choice { TOOLS_NONE, TOOLS_AUTO, TOOLS_REQUIRED };
 
-enum { TOOLS_MAX = 1024, TOOL_NAME_MAX = 128 };
+enum { TOOLS_MAX = 1024, TOOL_NAME_MAX = 128, TOOLS_BYTES_MAX = 1 << 20 };
 
 struct tool_wish {
     const struct json *tools; /* borrowed; what the model is shown. NULL = none */

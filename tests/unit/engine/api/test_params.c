@@ -154,8 +154,6 @@ static void test_params__refuses_and_names(void **state)
         {"{\"grammar\":\"root ::= a\"}", ERR_INVALID, "'grammar'"},
         {"{\"json_schema\":{\"contains\":{}}}", ERR_INVALID, "'contains'"},
         {"{\"json_schema\":{},\"grammar\":\"root ::= \\\"a\\\"\"}", ERR_INVALID, "only one"},
-        {"{\"functions\":[{}]}", ERR_UNSUPPORTED, "'functions'"},
-        {"{\"function_call\":\"auto\"}", ERR_UNSUPPORTED, "'function_call'"},
         {"{\"mirostat\":2}", ERR_UNSUPPORTED, "'mirostat'"},
         {"{\"mirostat\":\"x\"}", ERR_INVALID, "'mirostat'"},
         {"{\"best_of\":3}", ERR_UNSUPPORTED, "'best_of'"},
