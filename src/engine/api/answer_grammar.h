@@ -10,8 +10,10 @@
  *     auto       schema, GBNF   what is wanted, or calls
  *     required                  [reasoning] calls
  *
- * The arguments of calls fit the schemas of their tools. Families whose calls have no mark to begin
- * with are left alone where they may call as well as not: their text is read as it is. Values that
+ * The arguments of calls fit the schemas of their tools. Where a model may call as well as not, and
+ * no tool is strict, families whose calls have no mark to begin with are left alone, and so are calls
+ * that begin in another form than the usual one: they are read as they are. With a strict tool other
+ * forms do not come up, and what begins like a call without a mark ('{', '[') is one. Values that
  * a family writes as bare text are held to plain types; where a schema asks for more, the call is
  * written as JSON, which the parser reads in every family. */
 #ifndef ENGINE_API_ANSWER_GRAMMAR_H

@@ -93,6 +93,30 @@ struct str call_trigger(const struct call_format *f)
     return str_make(f->begin[0], part_length(f->begin[0], &token));
 }
 
+/* The first token of a mark, else its text. */
+static struct str telling_part(const char *mark)
+{
+    for (const char *at = mark; *at;) {
+        bool token;
+        size_t n = part_length(at, &token);
+        if (token)
+            return str_make(at, n);
+        at += n;
+    }
+    return str_from(mark);
+}
+
+size_t call_other_triggers(const struct call_format *f, struct str *ret)
+{
+    size_t n = 0;
+    for (size_t i = 1; i < CALL_FORMS && f->begin[i]; i++) {
+        struct str part = telling_part(f->begin[i]);
+        if (!str_eq(part, call_trigger(f)))
+            ret[n++] = part;
+    }
+    return n;
+}
+
 /* What begins a section, without the part that has been read. */
 static gexpr begin_mark(struct grammar_builder *b, const struct call_format *f, bool begun)
 {

@@ -19,6 +19,9 @@ gexpr call_mark(struct grammar_builder *b, const char *mark);
 /* The first token of what begins a section: where it comes up, a call has begun. */
 struct str call_trigger(const struct call_format *f);
 
+/* Where it can begin in other forms as well, what tells of these; at most CALL_FORMS. */
+size_t call_other_triggers(const struct call_format *f, struct str *ret);
+
 /* One section, or several where the wish allows it and the family can. `begun`: call_trigger() has
  * been read. */
 gexpr call_sections(struct grammar_builder *b, const struct call_format *f,

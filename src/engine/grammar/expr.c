@@ -100,6 +100,7 @@ struct trie_node {
     uint32_t child[256]; /* 0 = none, then where the byte leads */
     uint32_t fail;
     bool hit;
+    bool ends;   /* hit by a trigger that ends the text */
     bool marked; /* inside of a control token: nothing but its name can follow */
 };
 
@@ -118,12 +119,16 @@ static uint32_t build_trie(const struct exprs *x, const struct expr *e, struct t
             at = *child;
         }
         t[at].hit = true;
+        t[at].ends = t[at].ends || i < e->n_ends;
     }
     uint32_t *queue = xcalloc(n, sizeof(*queue)), head = 0, tail = 0;
     queue[tail++] = 0;
     while (head < tail) {
         uint32_t s = queue[head++];
-        t[s].hit = t[s].hit || (!t[s].marked && t[t[s].fail].hit);
+        if (!t[s].hit && !t[s].marked) {
+            t[s].hit = t[t[s].fail].hit;
+            t[s].ends = t[t[s].fail].ends;
+        }
         for (unsigned b = 0; b < 256; b++) {
             uint32_t c = t[s].child[b], other = s ? t[t[s].fail].child[b] : 0;
             if (c) {
@@ -165,7 +170,7 @@ static void add_triggers(const struct exprs *x, const struct expr *e, struct nfa
                 continue; /* the mark of control tokens is no text, unless a trigger names it */
             unsigned last = c == 0 && next == 256 ? 0xfe : next - 1;
             if (t[c].hit) {
-                if (e->kind == EXPR_UNTIL)
+                if (t[c].ends)
                     nfa_bytes(a, nodes[s], to, b, last, 0);
             } else {
                 nfa_bytes(a, nodes[s], nodes[c], b, last, 0);

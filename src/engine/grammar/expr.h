@@ -18,7 +18,8 @@ enum expr_kind {
     EXPR_RULE,
     EXPR_BEGIN,
     EXPR_END,
-    EXPR_UNTIL, /* any bytes up to the first trigger; the triggers are items, EXPR_BYTES */
+    EXPR_UNTIL, /* any bytes up to the first trigger; the triggers are items, EXPR_BYTES, of which
+                   the first n_ends end it, and the others do not occur */
     EXPR_FREE,  /* any bytes without a trigger */
 };
 
@@ -29,6 +30,7 @@ struct expr {
     struct charset set;
     uint32_t *items; /* [n_items] */
     uint32_t n_items;
+    uint32_t n_ends;   /* EXPR_UNTIL */
     uint32_t min, max; /* EXPR_REPEAT */
     uint32_t rule;
     uint32_t depth;

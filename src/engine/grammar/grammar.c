@@ -100,9 +100,10 @@ gexpr gexpr_repeat(struct grammar_builder *b, gexpr item, uint32_t min, uint32_t
 }
 
 static gexpr triggered(struct grammar_builder *b, enum expr_kind kind, const struct str *triggers,
-                       size_t n)
+                       size_t n, size_t n_ends)
 {
     gexpr e = expr_new(&b->x, kind);
+    b->x.list[e].n_ends = 2 * (uint32_t)n_ends; /* each in two forms */
     for (size_t i = 0; i < n; i++) {
         if (triggers[i].len == 0) {
             if (b->err.code == ERR_NONE)
@@ -117,12 +118,17 @@ static gexpr triggered(struct grammar_builder *b, enum expr_kind kind, const str
 
 gexpr gexpr_until(struct grammar_builder *b, const struct str *triggers, size_t n)
 {
-    return triggered(b, EXPR_UNTIL, triggers, n);
+    return triggered(b, EXPR_UNTIL, triggers, n, n);
+}
+
+gexpr gexpr_until_first(struct grammar_builder *b, const struct str *triggers, size_t n)
+{
+    return triggered(b, EXPR_UNTIL, triggers, n, 1);
 }
 
 gexpr gexpr_free(struct grammar_builder *b, const struct str *triggers, size_t n)
 {
-    return triggered(b, EXPR_FREE, triggers, n);
+    return triggered(b, EXPR_FREE, triggers, n, 0);
 }
 
 int grammar_build(struct grammar_builder *b, gexpr root, struct grammar **ret, struct error *err)

@@ -63,6 +63,8 @@ gexpr gexpr_alt(struct grammar_builder *b, const gexpr *items, size_t n); /* n =
 gexpr gexpr_repeat(struct grammar_builder *b, gexpr item, uint32_t min, uint32_t max);
 /* Any text that ends with the first occurrence of one of the triggers, none of them empty. */
 gexpr gexpr_until(struct grammar_builder *b, const struct str *triggers, size_t n);
+/* The same, but it ends with the first of them alone, and the others do not occur in it. */
+gexpr gexpr_until_first(struct grammar_builder *b, const struct str *triggers, size_t n);
 /* Any text with no occurrence of a trigger in it, the empty one too. */
 gexpr gexpr_free(struct grammar_builder *b, const struct str *triggers, size_t n);
 

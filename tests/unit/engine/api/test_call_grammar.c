@@ -254,6 +254,129 @@ static void test_calls__no_grammar(void **state)
     js_free(none);
 }
 
+/* With a strict tool nothing that is read as a call is free, in any family. */
+static size_t check_strict(const struct call_format *f, bool reasons)
+{
+    struct error err = ERROR_INIT;
+    struct dialect d = {.calls = f, .has_tools = true};
+    if (reasons)
+        d.reasoning = dialect_reasoning_format(STR("mistral")); /* which calls end */
+    CLEANUP_JSON struct json *body = request("");
+    struct tool_wish wish;
+    assert_ok(tool_wish_parse(body, &wish, &err));
+    wish.strict = true;
+    const struct answer_rules rules = {.dialect = &d, .tools = &wish, .reasoning_is_open = reasons};
+    CLEANUP(cleanup_grammar) struct grammar *g = NULL;
+    bool sure = false;
+    assert_ok(answer_grammar(&rules, &g, &sure, &err));
+    assert_non_null(g);
+    assert_true(sure);
+    const char *closers[32], *pieces[16];
+    size_t n_pieces = 0, n_calls = 0;
+    for (size_t i = 0; i < CALL_FORMS && f->begin[i]; i++)
+        pieces[n_pieces++] = f->begin[i];
+    const char *const starts[] = {
+        "{\"name\": \"now\", \"", "[now()]", "now",      "all\n", "{}", "get_weather",
+        "[{\"name\": \"",         "\xff",    "all\nx>>>"};
+    for (size_t i = 0; i < ARRAY_LEN(starts); i++)
+        pieces[n_pieces++] = starts[i];
+    struct walk_vocab *v = malloc(sizeof(*v));
+    assert_ok(walk_vocab_init(v, pieces, n_pieces, closers, add_marks(&d, closers), &err));
+    uint64_t rng = 7;
+    for (int walk = 0; walk < WALKS; walk++) {
+        CLEANUP_BUF struct buf text = BUF_INIT((size_t)1 << 20);
+        int done = grammar_walk(g, v, &rng, &text, &err);
+        if (done < 0)
+            fail_msg("%s: %s", f->name, err.msg);
+        if (done > 0)
+            continue;
+        struct reading got;
+        const struct dialect_options o = {
+            .tools = wish.tools, .eager = true, .reasoning_is_open = reasons};
+        read_answer(&d, &o, buf_str(&text), &got);
+        for (size_t i = 0; i < got.n; i++)
+            if (!fits(wish.callable, buf_str(&got.names[i]), buf_str(&got.arguments[i])))
+                fail_msg("%s: %s(%s) in '%s'", f->name, buf_cstr(&got.names[i]),
+                         buf_cstr(&got.arguments[i]), buf_cstr(&text));
+        n_calls += got.n;
+        reading_release(&got);
+    }
+    grammar_vocab_free(v->vocab);
+    free(v);
+    tool_wish_release(&wish);
+    return n_calls;
+}
+
+static void test_calls__strict(void **state)
+{
+    (void)state;
+    size_t n_families = 0; /* with calls: a walk goes where chance leads it */
+    for (const struct call_format *f = dialect_call_formats; f->name; f++) {
+        if (f->style == CALLS_HARMONY)
+            continue;
+        size_t n = check_strict(f, false);
+        if (!(f->flags & CALLS_OPEN))
+            n += check_strict(f, true);
+        n_families += n > 0;
+    }
+    print_message("calls of %zu families were looked at\n", n_families);
+    assert_true(n_families > 20);
+}
+
+/* The same by hand, where nothing but the first character tells calls from text. */
+static void test_calls__strict_without_marks(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    static const struct {
+        const char *family, *text;
+        bool possible, may_end;
+    } cases[] = {
+        {"llama3", "", true, true},
+        {"llama3", "It rains {\"name\": \"x\"}", true, true},
+        {"llama3", "<b>Rain</b>", true, true},
+        {"llama3", "\n{\"name\": \"now\", \"parameters\": {}}", true, true},
+        {"llama3", "{\"name\": \"now\", \"parameters\": {\"a\"", false, false},
+        {"llama3", "{\"name\": \"nobody\"", false, false},
+        {"llama3", "{\"a\": 1}", false, false},
+        {"llama3", "[1, 2]", false, false},
+        {"llama3", "\xff<|python_tag|>\xff", false, false},
+        {"llama3", "<|python_tag|>", false, false},
+        {"llama3", "x = <|python_tag|>", false, false},
+        {"llama4", "[now()]", true, true},
+        {"llama4", "[now(1)]", false, false},
+        {"llama4", "Well, [now(1)]", true, true},
+        {"functionary-v3.2", "all\nIt rains", true, true},
+        {"functionary-v3.2", "all\nLet me see>>>now\n{}", true, true},
+        {"functionary-v3.2", "all\nLet me see>>>now\n{\"", false, false},
+        {"functionary-v3.2", "now\n{}>>>now\n{}", true, true},
+        {"functionary-v3.2", "other\n", false, false},
+        {"qwen3-coder", "<function=now", false, false},
+        {"granite", "a <tool_call>", false, false},
+        {"granite", "a <|tool_call|>[{\"name\": \"now\", \"arguments\": {}}]</tool_call>", true,
+         true},
+    };
+    CLEANUP_JSON struct json *body = request("");
+    struct tool_wish wish;
+    assert_ok(tool_wish_parse(body, &wish, &err));
+    wish.strict = true;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct dialect d = {.calls = dialect_call_format(str_from(cases[i].family)),
+                                  .has_tools = true};
+        const struct answer_rules rules = {.dialect = &d, .tools = &wish};
+        CLEANUP(cleanup_grammar) struct grammar *g = NULL;
+        CLEANUP(cleanup_matcher) struct matcher *m = NULL;
+        bool sure = false;
+        assert_ok(answer_grammar(&rules, &g, &sure, &err));
+        assert_true(sure);
+        assert_ok(matcher_create(g, NULL, &m, &err));
+        bool possible = matcher_accept(m, str_from(cases[i].text));
+        if (possible != cases[i].possible || (possible && matcher_may_end(m) != cases[i].may_end))
+            fail_msg("%s: '%s' is %d", cases[i].family, cases[i].text, possible);
+    }
+    tool_wish_release(&wish);
+}
+
 /* A schema that cannot be enforced is refused where a call must fit it, and named. */
 static void test_calls__refused(void **state)
 {
@@ -330,9 +453,14 @@ static void test_content__behind_reasoning(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_calls__required),           cmocka_unit_test(test_calls__one),
-        cmocka_unit_test(test_calls__behind_reasoning),   cmocka_unit_test(test_calls__auto),
-        cmocka_unit_test(test_calls__no_grammar),         cmocka_unit_test(test_calls__refused),
+        cmocka_unit_test(test_calls__required),
+        cmocka_unit_test(test_calls__one),
+        cmocka_unit_test(test_calls__behind_reasoning),
+        cmocka_unit_test(test_calls__auto),
+        cmocka_unit_test(test_calls__no_grammar),
+        cmocka_unit_test(test_calls__refused),
+        cmocka_unit_test(test_calls__strict),
+        cmocka_unit_test(test_calls__strict_without_marks),
         cmocka_unit_test(test_content__behind_reasoning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
