@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -110,6 +111,19 @@ int dir_make(const char *path, mode_t mode, struct error *err)
         return error_errno(err, errno, "cannot look at '%s'", p);
     if (!S_ISDIR(st.st_mode))
         return error_set(err, ERR_CONFLICT, "'%s' is in the way: it is not a directory", p);
+    return 0;
+}
+
+int file_lock(const char *path, int *ret, struct error *err)
+{
+    CLEANUP_FREE char *dir = path_dir(path), *lock = xasprintf("%s.lock", path);
+    int r = dir_make(dir, 0700, err);
+    if (r < 0)
+        return r;
+    CLEANUP_FD int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || flock(fd, LOCK_EX) != 0)
+        return error_errno(err, errno, "cannot lock '%s'", lock);
+    *ret = TAKE_FD(fd);
     return 0;
 }
 

@@ -30,6 +30,10 @@ int fd_write_all(int fd, const char *what, const void *p, size_t n, struct error
  * and the directory fsynced. After a crash the old or the new content is there, whole. */
 int file_write_atomic(const char *path, struct str content, mode_t mode, struct error *err);
 
+/* Waits until nobody else holds the lock of `path` (the file path + ".lock", private to this user) and
+ * takes it; the directory is made if need be. Closing *ret gives it back. */
+int file_lock(const char *path, int *ret, struct error *err);
+
 /* Makes the directory and its missing parents; an existing directory is fine. */
 int dir_make(const char *path, mode_t mode, struct error *err);
 

@@ -21,6 +21,7 @@ struct configure_options {
     const char *backend, *draft_model, *hf_overrides, *mode, *keep_alive;
     double min_acceptance, gpu_memory;
     enum opt_tristate think;
+    bool reset;
 };
 
 const struct opt configure_opts[] = {
@@ -36,6 +37,8 @@ const struct opt configure_opts[] = {
      "How long the model stays loaded when idle: 5m, 1h, 0 to unload at once, -1 for ever"},
     {"mode", 0, OPT_STRING, offsetof(struct configure_options, mode), "MODE",
      "completion, embedding, reranking or image-generation"},
+    {"reset", 0, OPT_FLAG, offsetof(struct configure_options, reset),
+     .help = "Forget what was set before"},
     {"speculative-draft-model", 0, OPT_STRING, offsetof(struct configure_options, draft_model),
      "MODEL", "Draft model for speculative decoding"},
     {"speculative-min-acceptance-rate", 0, OPT_REAL,
@@ -116,6 +119,8 @@ static int make_request(const struct configure_options *o, const char *model, ch
         js_set(request, "backend", js_null());
     else if (o->backend)
         js_set_cstr(request, "backend", o->backend);
+    if (o->reset)
+        js_set_bool(request, "reset", true);
     if (o->context_size != ABSENT)
         js_set_int(request, "context-size", o->context_size);
     if (n_flags > 0) {

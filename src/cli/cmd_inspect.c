@@ -11,9 +11,10 @@
 #include "cli/cli.h"
 #include "cli/cmd.h"
 #include "cli/print.h"
+#include "cli/table.h"
 
 struct inspect_options {
-    bool openai, remote;
+    bool openai, remote, effective;
 };
 
 const struct opt inspect_opts[] = {
@@ -25,6 +26,8 @@ const struct opt inspect_opts[] = {
 };
 
 const struct opt show_opts[] = {
+    {"effective", 0, OPT_FLAG, offsetof(struct inspect_options, effective),
+     .help = "Show the settings it runs with, and where each comes from"},
     {"remote", 'r', OPT_FLAG, offsetof(struct inspect_options, remote),
      .help = "Show info for remote models"},
     OPT_END,
@@ -124,6 +127,39 @@ static void print_config(const struct json *config)
     print_metadata("Diffusers Metadata:", js_get(config, "diffusers"));
 }
 
+static char *value_text(const struct json *v)
+{
+    if (js_is(v, JS_STRING))
+        return xasprintf("%.*s", STR_ARG(js_to_str(v)));
+    return js_is(v, JS_NULL) ? xstrdup("") : js_text(v, JS_COMPACT);
+}
+
+static int show_effective(const char *name)
+{
+    CLEANUP_FREE char *encoded = url_encode(str_from(name), "/:@");
+    CLEANUP_FREE char *path = xasprintf("/engines/_configure/effective?model=%s", encoded);
+    struct error err = ERROR_INIT;
+    CLEANUP_JSON struct json *answer = NULL;
+    int r = api_get_json(path, "failed to get the settings", &answer, &err);
+    if (r == -ERR_NOT_FOUND)
+        error_set(&err, ERR_NOT_FOUND, "%s: model not found", name);
+    if (r < 0)
+        return fail(name, &err);
+    struct table t;
+    table_init(&t, (const char *const[]){"SETTING", "VALUE", "SOURCE", "NOTE"}, 4);
+    const struct json *rows = js_get(answer, "settings");
+    for (size_t i = 0; i < js_len(rows); i++) {
+        const struct json *row = js_at(rows, i);
+        CLEANUP_FREE char *value = value_text(js_get(row, "value"));
+        table_row(&t, (const char *const[]){js_get_cstr(row, "name", ""), value,
+                                            js_get_cstr(row, "source", ""),
+                                            js_get_cstr(row, "note", "")});
+    }
+    table_print(&t, stdout);
+    table_release(&t);
+    return 0;
+}
+
 int cmd_show(int argc, char **argv)
 {
     struct inspect_options o = {0};
@@ -131,6 +167,10 @@ int cmd_show(int argc, char **argv)
     int exit_code;
     if (!cli_parse("show", argc, argv, &o, &args, &exit_code))
         return exit_code;
+    if (o.effective && o.remote)
+        return cli_fail_text("--remote flag cannot be used with --effective flag");
+    if (o.effective)
+        return show_effective(args.v[0]);
     struct error err = ERROR_INIT;
     CLEANUP_JSON struct json *model = NULL;
     if (get_model(args.v[0], &o, &model, &err) < 0)

@@ -120,6 +120,19 @@ int engine_find_program(const char *name, char **ret_path, struct error *err);
  * known. */
 const char *engine_explain(struct str tail);
 
+/* What an engine's option is when nobody sets it, and what the same is called in requests. */
+struct engine_default {
+    const char *option;  /* of the engine's program: "--temp" */
+    const char *request; /* "temperature"; NULL = not for requests to choose */
+    const char *value;
+};
+extern const struct engine_default engine_native_defaults[]; /* ended by a NULL option */
+
+/* The value that flags give an option of the built-in engine; NULL = none. Borrowed. */
+const char *engine_native_flag(const char *const *flags, size_t n, const char *option);
+/* Does the flag ("--top-k=5", "-ngl") mean anything to the built-in engine? */
+bool engine_native_knows(const char *flag);
+
 extern const struct engine engine_native, engine_llamacpp;
 
 #endif

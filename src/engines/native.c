@@ -56,12 +56,54 @@ static const struct flag_map {
     {"--pooling", "--pooling"},
 };
 
+const struct engine_default engine_native_defaults[] = {
+    {"--temp", "temperature", "0.8"},
+    {"--top-k", "top_k", "40"},
+    {"--top-p", "top_p", "0.95"},
+    {"--min-p", "min_p", "0.05"},
+    {"--typical", "typical_p", "1"},
+    {"--repeat-penalty", "repeat_penalty", "1"},
+    {"--repeat-last-n", "repeat_last_n", "64"},
+    {"--presence-penalty", "presence_penalty", "0"},
+    {"--frequency-penalty", "frequency_penalty", "0"},
+    {"--seed", "seed", "-1"},
+    {"--predict", "max_tokens", "-1"},
+    {"--parallel", NULL, "4"},
+    {"--threads", NULL, "0"},
+    {0},
+};
+
 static const char *our_name(struct str flag)
 {
     for (size_t i = 0; i < ARRAY_LEN(flag_map); i++)
         if (str_eq_c(flag, flag_map[i].flag))
             return flag_map[i].ours;
     return NULL;
+}
+
+static struct str flag_name(const char *flag)
+{
+    ptrdiff_t eq = str_find_char(str_from(flag), '=');
+    return eq < 0 ? str_from(flag) : str_make(flag, (size_t)eq);
+}
+
+bool engine_native_knows(const char *flag)
+{
+    return our_name(flag_name(flag));
+}
+
+const char *engine_native_flag(const char *const *flags, size_t n, const char *option)
+{
+    const char *value = NULL; /* the last one counts */
+    for (size_t i = 0; i < n; i++) {
+        struct str name = flag_name(flags[i]);
+        const char *ours = our_name(name);
+        bool joined = flags[i][name.len] == '=';
+        if (ours && strcmp(ours, option) == 0 && (joined || i + 1 < n))
+            value = joined ? flags[i] + name.len + 1 : flags[i + 1];
+        i += ours && !joined;
+    }
+    return value;
 }
 
 /* Translates "--flag value" and "--flag=value"; returns how many items it used. */

@@ -89,6 +89,7 @@ int daemon_start(const struct settings *settings, struct daemon *ret, struct err
             .socket_dir = d->engine_dir,
             .places = settings->places,
             .engine = settings->engine,
+            .settings_file = settings->settings_file,
             .idle_timeout_ns = settings->idle_timeout_ns < 0 ? -1 : settings->idle_timeout_ns,
             .load_timeout_ms = settings->load_timeout_ns / 1000000,
             .wait_timeout_ms = settings->wait_timeout_ns / 1000000,

@@ -45,11 +45,11 @@ static void on_exit_of(void *ctx)
 /* The context size that the model's config asks for; 0 = none. Packagers put the length that the
  * model was trained for there as well. That is no wish but a limit: taken as one, a small machine
  * would have to find memory for 128K tokens, so the engine is left to choose. */
-static int64_t wished_context(struct runner *r, int64_t packaged)
+int64_t wished_context(struct models *models, const char *id, int64_t packaged)
 {
     CLEANUP(model_info_release) struct model_info info = {0};
     CLEANUP_JSON struct json *config = NULL;
-    if (packaged <= 0 || models_get(r->s->models, r->target.id, MODELS_EXACT, &info, NULL) < 0 ||
+    if (packaged <= 0 || models_get(models, id, MODELS_EXACT, &info, NULL) < 0 ||
         js_parse(str_from(info.config_json), "the model's config", &config, NULL) < 0)
         return packaged;
     char key[128];
@@ -71,7 +71,7 @@ static int start_process(struct runner *r, const struct model_files *files, cons
         .lifeline_fd = PROCESS_LIFELINE_FD,
         .mode = r->target.mode,
         .context_size = r->settings.context_size ? r->settings.context_size
-                                                 : wished_context(r, files->context_size),
+                                                 : wished_context(r->s->models, r->target.id, files->context_size),
         .flags = r->settings.flags,
         .n_flags = r->settings.n_flags,
         .config = r->settings.config,

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "runner/effective.h"
 #include "runner/respond.h"
 #include "runner/routes.h"
 
@@ -120,7 +121,7 @@ void route_configure(struct daemon *d, struct http_request *r, const struct rout
         http_respond_text(r, 400, "model is required");
         return;
     }
-    if (scheduler_configure(d->scheduler, request, &mode, &err) < 0) {
+    if (scheduler_configure(d->scheduler, request, LAYER_CONFIGURE, &mode, &err) < 0) {
         if (err.code == ERR_INVALID)
             error_wrap(&err, "invalid request");
         respond_error(r, &err);
@@ -136,4 +137,24 @@ void route_settings(struct daemon *d, struct http_request *r, const struct route
     const char *model = http_request_query(r, "model");
     CLEANUP_JSON struct json *v = scheduler_settings(d->scheduler, model ? model : "");
     http_respond_json(r, 200, v);
+}
+
+void route_effective(struct daemon *d, struct http_request *r, const struct route_args *args)
+{
+    (void)args;
+    const char *model = http_request_query(r, "model"), *named = http_request_query(r, "mode");
+    CLEANUP_JSON struct json *v = NULL;
+    struct error err = ERROR_INIT;
+    enum engine_mode mode = MODE_COMPLETION;
+    int result = 0;
+    if (!model || !*model)
+        result = error_set(&err, ERR_INVALID, "model is required");
+    else if (named && *named)
+        result = engine_mode_parse(str_from(named), &mode, &err);
+    if (result == 0)
+        result = effective_settings(d, model, mode, &v, &err);
+    if (result < 0)
+        respond_error(r, &err);
+    else
+        http_respond_json(r, 200, v);
 }

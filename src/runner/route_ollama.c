@@ -89,7 +89,7 @@ static int apply_settings(struct daemon *d, const struct json *request, const ch
     js_set_cstr(settings, "model", model);
     enum engine_mode mode;
     struct error why = ERROR_INIT;
-    if (scheduler_configure(d->scheduler, settings, &mode, &why) < 0)
+    if (scheduler_configure(d->scheduler, settings, LAYER_REQUEST, &mode, &why) < 0)
         log_info("%s keeps its settings: %s", model, why.msg);
     return 0;
 }
@@ -101,7 +101,7 @@ static void load_or_unload(struct daemon *d, struct http_request *r, const struc
     struct error err = ERROR_INIT;
     struct lease *lease = NULL;
     if (unload) {
-        scheduler_unload(d->scheduler, t->model, STR("")); /* and forgets the settings */
+        scheduler_unload(d->scheduler, t->model, STR("")); /* and forgets what requests set */
     } else if (scheduler_acquire(d->scheduler, t->model, MODE_COMPLETION, r, &lease, &err) < 0) {
         ollama_error(r, &err);
         return;

@@ -91,6 +91,7 @@ static const struct route {
     {"GET", "/engines/df", route_df, 0, 0},
     {"POST", "/engines/unload", route_unload, 0, 0},
     {"GET", "/engines/_configure", route_settings, 0, 0},
+    {"GET", "/engines/_configure/effective", route_effective, 0, 0},
     {"POST", "/engines/_configure", route_configure, 0, 0},
     {"POST", "/engines/{backend}/_configure", route_configure, 0, 0},
     {"GET", "/models", route_models_list, 0, ROUTE_USE},

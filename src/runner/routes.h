@@ -62,6 +62,7 @@ void route_df(struct daemon *d, struct http_request *r, const struct route_args 
 void route_unload(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_configure(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_settings(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_effective(struct daemon *d, struct http_request *r, const struct route_args *args);
 
 /* route_anthropic.c */
 void route_messages(struct daemon *d, struct http_request *r, const struct route_args *args);

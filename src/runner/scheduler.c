@@ -46,92 +46,16 @@ static void wake_all(void *ctx)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* ---- settings of models ---- */
-
-struct setting {
-    struct setting *next;
-    char *key;   /* the model's id, or its full name while it is not in the store */
-    char *typed; /* as the request named it */
-    enum engine_mode mode;
-    struct model_settings values;
-};
-
-static void setting_free(struct setting *x)
-{
-    free(x->key);
-    free(x->typed);
-    model_settings_release(&x->values);
-    free(x);
-}
-
-/* The name in full, or as it is when it is no reference. The caller frees. */
-static char *full_name(const char *model)
-{
-    struct oci_reference ref;
-    if (oci_reference_parse(str_from(model), oci_default_registry(), &ref, NULL) < 0)
-        return xstrdup(model);
-    char text[OCI_REFERENCE_TEXT_MAX];
-    oci_reference_text(&ref, text);
-    return xstrdup(text);
-}
-
-static char *setting_key(struct scheduler *s, const char *model)
-{
-    char id[OCI_DIGEST_TEXT_MAX];
-    if (models_resolve_id(s->models, model, MODELS_EXACT, id, NULL) == 0)
-        return xstrdup(id);
-    return full_name(model);
-}
-
-static struct setting *find_setting(struct scheduler *s, const char *key, enum engine_mode mode)
-{
-    for (struct setting *x = s->settings; x; x = x->next)
-        if (x->mode == mode && strcmp(x->key, key) == 0)
-            return x;
-    return NULL;
-}
-
-/* The settings of a model for a mode; those for completion serve the modes that have none. */
-static const struct model_settings *settings_for(struct scheduler *s, const struct target *t)
-{
-    static const struct model_settings none = {.keep_alive_ns = KEEP_DEFAULT};
-    const char *const keys[] = {t->id, t->name};
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        const struct setting *x = keys[i] ? find_setting(s, keys[i], t->mode) : NULL;
-        if (!x && keys[i])
-            x = find_setting(s, keys[i], MODE_COMPLETION);
-        if (x)
-            return &x->values;
-    }
-    return &none;
-}
-
-static bool drop_settings(struct scheduler *s, const char *key)
-{
-    bool any = false;
-    for (struct setting **at = &s->settings; *at;) {
-        struct setting *x = *at;
-        if (key && strcmp(x->key, key) != 0) {
-            at = &x->next;
-            continue;
-        }
-        *at = x->next;
-        setting_free(x);
-        any = true;
-    }
-    return any;
-}
-
 /* ---- what a request is about ---- */
 
-static void target_release(struct target *t)
+void target_release(struct target *t)
 {
     free(t->name);
     free(t->format);
     *t = (struct target){0};
 }
 
-static enum engine_mode process_mode(const struct engine *e, enum engine_mode mode)
+enum engine_mode process_mode(const struct engine *e, enum engine_mode mode)
 {
     return e->one_process ? MODE_COMPLETION : mode;
 }
@@ -229,7 +153,7 @@ struct engine_places scheduler_places(const struct scheduler *s)
     return (struct engine_places){.model_engine = s->model_engine, .llama_server = s->llama_server};
 }
 
-static int find_target(struct scheduler *s, const char *model, enum engine_mode mode,
+int find_target(struct scheduler *s, const char *model, enum engine_mode mode,
                        struct target *ret, struct error *err)
 {
     struct target t = {.asked = mode};
@@ -238,7 +162,7 @@ static int find_target(struct scheduler *s, const char *model, enum engine_mode 
         r = find_format(s, t.id, &t.format, err);
     if (r < 0)
         return r;
-    t.name = full_name(model);
+    t.name = scheduler_full_name(model);
     pthread_mutex_lock(&s->lock);
     r = choose_engine(s, &t, err);
     pthread_mutex_unlock(&s->lock);
@@ -450,7 +374,7 @@ static int acquire(struct scheduler *s, struct target *t, const char *typed,
 int scheduler_permit(struct http_request *client, const char *model, struct error *err)
 {
     const struct grant *grant = client ? http_request_attached(client) : NULL;
-    CLEANUP_FREE char *name = full_name(model);
+    CLEANUP_FREE char *name = scheduler_full_name(model);
     if (!grant || grant_covers_model(grant, name))
         return 0;
     return error_set(err, ERR_DENIED, "the access token does not cover the model '%s'", model);
@@ -517,95 +441,6 @@ void scheduler_preload(struct scheduler *s, const char *model, enum engine_mode 
     target_release(&t);
 }
 
-/* ---- settings from outside ---- */
-
-static int configure(struct scheduler *s, const char *key, const char *model, enum engine_mode mode,
-                     const struct json *request, struct error *err)
-{
-    struct setting *x = find_setting(s, key, mode);
-    struct model_settings merged;
-    int result = model_settings_merge(x ? &x->values : NULL, request, &merged, err);
-    if (result < 0)
-        return result;
-    struct runner *stale = NULL;
-    for (struct runner *r = s->runners; r && !stale; r = r->next)
-        if (strcmp(r->target.id, key) == 0 && r->target.mode == mode && r->state == RUNNER_READY &&
-            !model_settings_same_process(&r->settings, &merged))
-            stale = r;
-    if (stale && !runner_is_idle(stale)) {
-        model_settings_release(&merged);
-        return error_set(err, ERR_CONFLICT, "runner already active");
-    }
-    if (stale)
-        runner_stop(stale);
-    if (!x) {
-        x = xcalloc(1, sizeof(*x));
-        x->key = xstrdup(key);
-        x->mode = mode;
-        x->next = s->settings;
-        s->settings = x;
-    }
-    model_settings_release(&x->values);
-    x->values = merged;
-    free(x->typed);
-    x->typed = xstrdup(model);
-    pthread_cond_broadcast(&s->changed);
-    return 0;
-}
-
-static bool has_flag(const struct json *request, const char *flag)
-{
-    const struct json *flags = js_get(request, "runtime-flags");
-    for (size_t i = 0; i < js_len(flags); i++)
-        if (str_eq_c(js_to_str(js_at(flags, i)), flag))
-            return true;
-    return false;
-}
-
-int scheduler_configure(struct scheduler *s, const struct json *request, enum engine_mode *ret_mode,
-                        struct error *err)
-{
-    const char *model = js_get_cstr(request, "model", "");
-    enum engine_mode mode = has_flag(request, "--embeddings") ? MODE_EMBEDDING : MODE_COMPLETION;
-    struct str named = js_get_str(request, "mode");
-    int result = named.len > 0 ? engine_mode_parse(named, &mode, err) : 0;
-    if (result < 0)
-        return result;
-    CLEANUP_FREE char *key = setting_key(s, model);
-    struct target t;
-    *ret_mode = mode;
-    if (find_target(s, model, mode, &t, NULL) == 0) {
-        mode = t.mode;
-        target_release(&t);
-    } else {
-        mode = process_mode(engine_table[0], mode);
-    }
-    pthread_mutex_lock(&s->lock);
-    result = configure(s, key, model, mode, request, err);
-    pthread_mutex_unlock(&s->lock);
-    return result;
-}
-
-struct json *scheduler_settings(struct scheduler *s, const char *model)
-{
-    CLEANUP_FREE char *only = *model ? setting_key(s, model) : NULL;
-    struct json *list = js_array();
-    pthread_mutex_lock(&s->lock);
-    for (const struct setting *x = s->settings; x; x = x->next) {
-        if (only && strcmp(only, x->key) != 0)
-            continue;
-        struct json *row = js_object();
-        js_set_cstr(row, "Backend", (x->values.engine ? x->values.engine : engine_table[0])->name);
-        js_set_cstr(row, "Model", x->typed);
-        js_set_cstr(row, "ModelID", x->key);
-        js_set_cstr(row, "Mode", engine_mode_name(x->mode));
-        js_set(row, "Config", x->values.config ? js_copy(x->values.config) : js_object());
-        js_push(list, row);
-    }
-    pthread_mutex_unlock(&s->lock);
-    return list;
-}
-
 /* ---- unload ---- */
 
 /* Stops the idle runners that `wanted` picks (NULL = all) and waits until they are gone. */
@@ -642,7 +477,7 @@ unsigned scheduler_unload_all(struct scheduler *s, struct str backend)
 {
     if (backend.len == 0) {
         pthread_mutex_lock(&s->lock);
-        drop_settings(s, NULL);
+        drop_request_settings(s, NULL);
         pthread_mutex_unlock(&s->lock);
     }
     return unload_where(s, NULL, NULL, backend);
@@ -658,11 +493,11 @@ static bool is_of_model(const struct runner *r, void *ctx)
 
 unsigned scheduler_unload(struct scheduler *s, const char *model, struct str backend)
 {
-    CLEANUP_FREE char *key = setting_key(s, model);
+    CLEANUP_FREE char *key = scheduler_model_key(s, model);
     const char *names[] = {key, model};
     unsigned n = unload_where(s, is_of_model, names, backend);
     pthread_mutex_lock(&s->lock);
-    drop_settings(s, key);
+    drop_request_settings(s, key);
     pthread_mutex_unlock(&s->lock);
     return n;
 }
@@ -778,9 +613,12 @@ int scheduler_start(const struct scheduler_options *o, struct scheduler **ret, s
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&s->changed, &attr);
     pthread_condattr_destroy(&attr);
-    int error = pthread_create(&s->janitor, NULL, janitor_main, s);
-    if (error) {
+    r = settings_open(s, o->settings_file, err);
+    int error = r < 0 ? 0 : pthread_create(&s->janitor, NULL, janitor_main, s);
+    if (error)
         r = error_errno(err, error, "cannot start the scheduler");
+    if (r < 0) {
+        settings_close(s);
         supervisor_stop(supervisor);
         free(s->socket_dir);
         free(s->model_engine);
@@ -805,8 +643,8 @@ void scheduler_stop(struct scheduler *s)
     pthread_cond_broadcast(&s->changed);
     while (s->runners || s->n_loads > 0)
         scheduler_wait_change(s, INT64_MAX);
-    drop_settings(s, NULL);
     pthread_mutex_unlock(&s->lock);
+    settings_close(s);
     pthread_join(s->janitor, NULL);
     supervisor_stop(s->supervisor);
     pthread_cond_destroy(&s->changed);

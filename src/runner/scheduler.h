@@ -36,6 +36,7 @@ struct scheduler_options {
     const char *socket_dir;  /* a private directory, exists */
     struct engine_places places;  /* of the engines' programs */
     const struct engine *engine;  /* the one to use; NULL = as it fits */
+    const char *settings_file; /* keeps what is configured (settings_file.h); NULL = nothing is kept */
     int64_t idle_timeout_ns; /* KEEP_FOREVER = never */
     int64_t load_timeout_ms;
     int64_t wait_timeout_ms; /* for a free place */
@@ -65,14 +66,31 @@ void lease_release(struct lease *l);
 /* Begins to load a model that nobody asks for yet, if there is a free place. */
 void scheduler_preload(struct scheduler *s, const char *model, enum engine_mode mode);
 
-/* Sets what POST /engines/_configure asks for; stops an idle runner that it changes. ERR_CONFLICT,
- * "runner already active", when requests use one. *ret_mode: the mode it is for. */
-int scheduler_configure(struct scheduler *s, const struct json *request, enum engine_mode *ret_mode,
-                        struct error *err);
+/* Who sets: `docker model configure` for good, or a request until the model is unloaded. */
+enum setting_layer { LAYER_CONFIGURE, LAYER_REQUEST };
+
+/* Sets what POST /engines/_configure asks for, on disk first; stops an idle runner that it changes.
+ * "reset": true begins with nothing instead of what was set. ERR_CONFLICT, "runner already active",
+ * when requests use one. *ret_mode: the mode it is for. */
+int scheduler_configure(struct scheduler *s, const struct json *request, enum setting_layer layer,
+                        enum engine_mode *ret_mode, struct error *err);
 /* The array of GET /engines/_configure; model "" = all. */
 struct json *scheduler_settings(struct scheduler *s, const char *model);
 
-/* Stops idle runners and forgets their settings: all of them, or those of the models named.
+/* What holds for a model: what each layer sets, NULL = nothing. */
+struct layers {
+    struct json *configured, *requested;
+    struct json *together;
+    int64_t packaged_context; /* what the model's own config asks for; 0 = nothing */
+    char id[OCI_DIGEST_TEXT_MAX];
+    enum engine_mode mode;
+    const struct engine *engine;
+};
+int scheduler_layers(struct scheduler *s, const char *model, enum engine_mode mode,
+                     struct layers *ret, struct error *err);
+void layers_release(struct layers *l);
+
+/* Stops idle runners and forgets what requests set: all of them, or those of the models named.
  * Returns how many it stopped, after they are gone. */
 unsigned scheduler_unload_all(struct scheduler *s, struct str backend);
 unsigned scheduler_unload(struct scheduler *s, const char *model, struct str backend);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Shared by scheduler.c and loader.c only. */
+ * Shared by the files of the scheduler only: scheduler.c, scheduler_settings.c, loader.c, ledger.c. */
 #ifndef RUNNER_SCHEDULER_INTERNAL_H
 #define RUNNER_SCHEDULER_INTERNAL_H
 
@@ -50,6 +50,18 @@ struct runner {
     struct error load_error;        /* code ERR_NONE while there is none */
 };
 
+/* What was set for a model and a mode. */
+struct setting {
+    struct setting *next;
+    char *key;   /* the model's id, or its full name while it is not in the store */
+    char *name;  /* its full name: finds the settings again after a newer version was pulled */
+    char *typed; /* as the request named it */
+    enum engine_mode mode;
+    struct json *configured; /* by `configure`; on disk, too. NULL = nothing */
+    struct json *requested;  /* by requests, until the model is unloaded. NULL = nothing */
+    struct model_settings values; /* both together */
+};
+
 enum { UNFIT_MAX = 64 };
 
 struct scheduler {
@@ -65,6 +77,8 @@ struct scheduler {
     unsigned max_runners;
     uint64_t max_memory;
     pthread_t janitor;
+    char *settings_file; /* NULL = nothing is kept */
+    pthread_mutex_t settings_lock; /* held while settings change; taken before `lock` */
 
     pthread_mutex_t lock;
     pthread_cond_t changed; /* anything below */
@@ -85,7 +99,27 @@ struct engine_places scheduler_places(const struct scheduler *s);
 /* Waits for any change, at most until then; with the lock held. False when the time is up. */
 bool scheduler_wait_change(struct scheduler *s, int64_t until_ms);
 
-/* All with the lock held. */
+void target_release(struct target *t);
+int find_target(struct scheduler *s, const char *model, enum engine_mode mode, struct target *ret,
+                struct error *err);
+enum engine_mode process_mode(const struct engine *e, enum engine_mode mode);
+
+/* The name in full, or as it is when it is no reference. The caller frees. */
+char *scheduler_full_name(const char *model);
+/* The model's id; its full name while it is not in the store. The caller frees. */
+char *scheduler_model_key(struct scheduler *s, const char *model);
+
+/* Reads what the file says (path NULL: there is none), and frees it. */
+int settings_open(struct scheduler *s, const char *path, struct error *err);
+void settings_close(struct scheduler *s);
+
+/* All below with the lock held. */
+
+/* The settings of a model for a mode; those for completion serve the modes that have none. */
+const struct model_settings *settings_for(struct scheduler *s, const struct target *t);
+/* What requests have set is over; key NULL = for all models. */
+void drop_request_settings(struct scheduler *s, const char *key);
+
 /* The first engine of the model's format refused it: the one to try next; NULL = there is none, or
  * somebody has said which engine to use. */
 const struct engine *runner_next_engine(const struct runner *r);
@@ -99,6 +133,9 @@ void runner_unref(struct runner *r);
 void runner_stop(struct runner *r);
 /* Takes it from the list when nothing of it is left, and wakes everybody. */
 void runner_settle(struct runner *r);
+
+/* Without the lock: the context size that a model's config asks for; 0 = none, the engine chooses. */
+int64_t wished_context(struct models *models, const char *id, int64_t packaged);
 
 /* The thread of one load; arg is the runner, with a reference of its own. */
 void *load_main(void *arg);

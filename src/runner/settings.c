@@ -62,6 +62,9 @@ const struct opt serve_opts[] = {
      .env = "MODEL_RUNNER_CONTAINERS", .bare = ""},
     {"tokens", 0, OPT_STRING, AT(tokens), "FILE",
      "the access tokens (default: tokens.json in ~/.docker/model-runner)", .env = TOKENS_ENV},
+    {"settings-file", 0, OPT_STRING, AT(settings_file), "FILE",
+     "keeps what is configured for models (default: settings.json in ~/.docker/model-runner)",
+     .env = "MODEL_RUNNER_SETTINGS_FILE"},
     {"require-token", 0, OPT_FLAG, AT(require_token),
      .help = "ask for a token on loopback addresses, too", .env = "MODEL_RUNNER_REQUIRE_TOKEN"},
     {"no-token", 0, OPT_FLAG, AT(no_token),
@@ -175,10 +178,10 @@ static bool flag_setting(bool option, const char *name)
     return option || str_is_true(str_from(variable(name, space, sizeof(space))));
 }
 
-int settings_token_file(const char *option, char **ret, struct error *err)
+/* A file of the daemon's own: what is given, or `name` in its default place; the caller frees. */
+static int state_file(const char *given, const char *name, char **ret, struct error *err)
 {
     CLEANUP_FREE char *config = NULL;
-    const char *given = text_setting(option, TOKENS_ENV);
     if (given) {
         *ret = path_absolute(given);
         return 0;
@@ -186,9 +189,14 @@ int settings_token_file(const char *option, char **ret, struct error *err)
     int r = path_docker_config(&config, err);
     if (r == 0) {
         CLEANUP_FREE char *dir = path_join(config, "model-runner");
-        *ret = path_join(dir, "tokens.json");
+        *ret = path_join(dir, name);
     }
     return r;
+}
+
+int settings_token_file(const char *option, char **ret, struct error *err)
+{
+    return state_file(text_setting(option, TOKENS_ENV), "tokens.json", ret, err);
 }
 
 /* TLS, the containers' address, and who needs a token. */
@@ -198,6 +206,9 @@ static int door_settings(const struct serve_options *o, struct settings *s, stru
     int r = number_setting(o->tls_port, "MODEL_RUNNER_TLS_PORT", 1, 65535, 0, &port, err);
     if (r == 0)
         r = settings_token_file(o->tokens, &s->token_file, err);
+    if (r == 0)
+        r = state_file(text_setting(o->settings_file, "MODEL_RUNNER_SETTINGS_FILE"),
+                       "settings.json", &s->settings_file, err);
     if (r < 0)
         return r;
     s->tls = flag_setting(o->tls, "MODEL_RUNNER_TLS_ENABLED") || o->tls_port > 0;
@@ -342,10 +353,35 @@ static int limits(const struct serve_options *o, struct settings *s, struct erro
     return 0;
 }
 
+static bool is_given(const struct opt *o, const struct serve_options *given)
+{
+    static const struct serve_options none = SERVE_OPTIONS_INIT;
+    static const size_t sizes[] = {
+        [OPT_FLAG] = sizeof(bool),       [OPT_STRING] = sizeof(char *), [OPT_INT] = sizeof(int64_t),
+        [OPT_REAL] = sizeof(double),     [OPT_DURATION] = sizeof(int64_t),
+    };
+    return memcmp((const char *)given + o->offset, (const char *)&none + o->offset,
+                  sizes[o->type]) != 0;
+}
+
+const char *settings_source(const struct settings *s, const char *option)
+{
+    char space[4096];
+    for (const struct opt *o = serve_opts; o->name; o++) {
+        if (strcmp(o->name, option) != 0)
+            continue;
+        if (is_given(o, &s->given))
+            return "daemon option";
+        if (o->env && variable(o->env, space, sizeof(space)))
+            return o->env;
+    }
+    return "default";
+}
+
 int settings_load(const struct serve_options *o, struct settings *ret, struct error *err)
 {
     char space[64];
-    struct settings s = {0};
+    struct settings s = {.given = *o};
     const char *level = o->log_level ? o->log_level : variable("LOG_LEVEL", space, sizeof(space));
     int r = log_level_parse(level, &s.log_level, err);
     if (r == 0)
@@ -378,5 +414,6 @@ void settings_release(struct settings *s)
     free(s->default_socket);
     free(s->default_docker_socket);
     free(s->token_file);
+    free(s->settings_file);
     *s = (struct settings){0};
 }

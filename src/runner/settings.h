@@ -13,6 +13,41 @@
 #include "base/opt.h"
 #include "engines/engine.h"
 
+/* What `serve` parses; settings_load() turns it into settings. */
+struct serve_options {
+    const char *socket;
+    bool no_socket;
+    const char *socket_group;
+    const char *docker_socket; /* "" = the default path */
+    const char *docker_engine;
+    bool tcp;
+    const char *host;
+    int64_t port;
+    bool tls;
+    int64_t tls_port;
+    const char *tls_cert;
+    const char *tls_key;
+    const char *containers; /* "" = on Docker's bridge */
+    const char *tokens;
+    const char *settings_file;
+    bool require_token;
+    bool no_token;
+    const char *models_path;
+    const char *engine;
+    const char *llama_server;
+    const char *backend;
+    const char *origins;
+    const char *allowed_hosts;
+    int64_t idle_timeout_ns;
+    int64_t load_timeout_ns;
+    int64_t wait_timeout_ns;
+    int64_t max_models;
+    int64_t max_pulls;
+    int64_t max_body_mib;
+    int64_t max_memory_mib;
+    const char *log_level;
+};
+
 struct settings {
     const char *socket;        /* "" = none */
     bool socket_is_default;    /* nobody asked for it: failing to make it is no error beside TCP */
@@ -31,6 +66,7 @@ struct settings {
     bool containers;                /* listen where the containers of this machine find us */
     const char *containers_host;    /* NULL = the address of Docker's bridge */
     char *token_file;               /* owned */
+    char *settings_file;            /* owned; of the models; NULL = they are not kept */
     bool require_token;             /* on loopback, too */
     bool no_token;                  /* nowhere */
     const char *models_path;   /* NULL = the store's own rule */
@@ -46,41 +82,9 @@ struct settings {
     uint64_t max_body_bytes;
     uint64_t max_memory_bytes; /* of all engines; 0 = what the machine has */
     enum log_level log_level;
+    struct serve_options given; /* the options as they were given */
 };
 
-/* What `serve` parses; settings_load() turns it into settings. */
-struct serve_options {
-    const char *socket;
-    bool no_socket;
-    const char *socket_group;
-    const char *docker_socket; /* "" = the default path */
-    const char *docker_engine;
-    bool tcp;
-    const char *host;
-    int64_t port;
-    bool tls;
-    int64_t tls_port;
-    const char *tls_cert;
-    const char *tls_key;
-    const char *containers; /* "" = on Docker's bridge */
-    const char *tokens;
-    bool require_token;
-    bool no_token;
-    const char *models_path;
-    const char *engine;
-    const char *llama_server;
-    const char *backend;
-    const char *origins;
-    const char *allowed_hosts;
-    int64_t idle_timeout_ns;
-    int64_t load_timeout_ns;
-    int64_t wait_timeout_ns;
-    int64_t max_models;
-    int64_t max_pulls;
-    int64_t max_body_mib;
-    int64_t max_memory_mib;
-    const char *log_level;
-};
 #define SERVE_OPTIONS_INIT   \
     ((struct serve_options){ \
         .idle_timeout_ns = INT64_MIN, .load_timeout_ns = INT64_MIN, .wait_timeout_ns = INT64_MIN})
@@ -91,6 +95,10 @@ extern const struct opt serve_opts[];
 
 /* The token file: `option`, the environment, or its default place; the caller frees. */
 int settings_token_file(const char *option, char **ret, struct error *err);
+
+/* Where the value of the setting with this option comes from: "daemon option", the name of an
+ * environment variable, or "default". Static. */
+const char *settings_source(const struct settings *s, const char *option);
 
 int settings_load(const struct serve_options *o, struct settings *ret, struct error *err);
 void settings_release(struct settings *s);

@@ -4,12 +4,10 @@
 #include "runner/tokens.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <fnmatch.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -71,20 +69,6 @@ int tokens_read(const char *path, struct json **ret, struct error *err)
     return r;
 }
 
-/* Two commands at a time must not lose a token. */
-static int lock_file(const char *path, int *ret, struct error *err)
-{
-    CLEANUP_FREE char *dir = path_dir(path), *lock = xasprintf("%s.lock", path);
-    int r = dir_make(dir, 0700, err);
-    if (r < 0)
-        return r;
-    CLEANUP_FD int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || flock(fd, LOCK_EX) != 0)
-        return error_errno(err, errno, "cannot lock '%s'", lock);
-    *ret = TAKE_FD(fd);
-    return 0;
-}
-
 static int write_tokens(const char *path, const struct json *list, struct error *err)
 {
     CLEANUP_FREE char *text = js_text(list, JS_INDENT_2);
@@ -144,7 +128,7 @@ int token_create(const char *path, const char *name, const struct token_limits *
     CLEANUP_FREE char *secret = NULL;
     if (!*name)
         return error_set(err, ERR_INVALID, "a token needs a name");
-    int r = lock_file(path, &lock, err);
+    int r = file_lock(path, &lock, err); /* two commands at a time must not lose a token */
     if (r == 0)
         r = tokens_read(path, &list, err);
     if (r == 0 && find_name(list, name) >= 0)
@@ -166,7 +150,7 @@ int token_remove(const char *path, const char *name, struct error *err)
 {
     CLEANUP_FD int lock = -1;
     CLEANUP_JSON struct json *list = NULL, *rest = js_array();
-    int r = lock_file(path, &lock, err);
+    int r = file_lock(path, &lock, err);
     if (r == 0)
         r = tokens_read(path, &list, err);
     if (r < 0)

@@ -51,6 +51,29 @@ class WithRunner(RunnerTest):
         self.assertIn("only one source", self.fails("package", "--gguf", DEMO, "--from", "o/full:x", "x"))
         self.assertIn('invalid --format value "zip"', self.fails("package", "--gguf", DEMO, "--format", "zip", "x"))
 
+    def test_settings_and_where_they_come_from(self):
+        self.ok("package", "--gguf", DEMO, "demo")
+        rows = lambda: {l.split()[0]: l.split()[1:3] for l in self.ok("show", "--effective", "demo").splitlines()}
+        self.assertEqual(rows()["SETTING"], ["VALUE", "SOURCE"])
+        self.assertEqual(rows()["context-size"], ["auto", "default"])
+        self.ok("configure", "--context-size", "64", "demo", "--", "--temp", "0.1")
+        self.ok("unload", "--all")
+        self.assertEqual(rows()["context-size"], ["64", "configure"])
+        self.assertEqual(rows()["temperature"], ["0.1", "configure"])
+        self.ok("configure", "--reset", "demo")
+        self.assertEqual(self.ok("configure", "show"), "[]\n")
+        self.assertEqual(self.fails("show", "--effective", "none"), "Failed to get model none: none: model not found\n")
+        # What the daemon says of the engine's defaults is what the engine says of itself.
+        engine = subprocess.run([os.path.join(BUILD, "model-engine"), "help", "serve"], stdout=subprocess.PIPE,
+                                text=True, timeout=30).stdout
+        names = {"temp": "temperature", "top-k": "top_k", "top-p": "top_p", "min-p": "min_p", "typical": "typical_p",
+                 "repeat-penalty": "repeat_penalty", "repeat-last-n": "repeat_last_n", "seed": "seed",
+                 "presence-penalty": "presence_penalty", "frequency-penalty": "frequency_penalty",
+                 "predict": "max_tokens", "parallel": "parallel"}
+        for option, name in names.items():
+            said = re.search(rf"--{option} .*?\(default ([-\d.]*\d)", engine, re.S)
+            self.assertEqual(rows()[name][0], said.group(1), option)
+
     def test_run_a_local_file(self):
         done = self.cli("run", DEMO, "Hello, who are you?")
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -102,6 +102,11 @@ class Daemon:
             self.stderr.close()
         self.wait_for(lambda: self.try_get() == 200)
 
+    def start_again(self):
+        """A daemon like the one that has ended, over the same store."""
+        self.process = subprocess.Popen(self.process.args, env=self.env, stderr=self.stderr, stdin=subprocess.DEVNULL)
+        self.wait_for(lambda: self.try_get() == 200)
+
     def await_start(self):
         """Until it answers or has ended."""
         end = time.monotonic() + 30

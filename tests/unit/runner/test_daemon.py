@@ -594,12 +594,145 @@ class Configure(Case):
         self.assertEqual(self.configure(model="m", keep_alive="1h").status, 202)  # needs no new process
         c.close()
 
-    def test_unload_forgets(self):
+    def test_unload_keeps_what_was_configured(self):
         self.d.load()
         self.configure(model="m", **{"context-size": 9})
-        self.d.post("/engines/unload", {"models": ["m"]})
+        for body in ({"models": ["m"]}, {"all": True}):
+            self.d.post("/engines/unload", body)
+            self.assertEqual(len(self.d.get("/engines/_configure").json), 1)
+            self.assertIn("9", self.argv())
+        self.assertEqual(self.configure(model="m", reset=True, keep_alive="1m").status, 202)
+        self.assertEqual(self.d.get("/engines/_configure").json[0]["Config"], {"keep_alive": "1m"})
+        self.assertEqual(self.configure(model="m", reset=True).status, 202)
         self.assertEqual(self.d.get("/engines/_configure").json, [])
         self.assertNotIn("--ctx-size", self.argv())
+
+    def ollama(self, **options):
+        return self.d.post("/api/chat", {"model": "m", "stream": False, "options": options,
+                                         "messages": [{"role": "user", "content": "x"}]})
+
+    def test_a_request_sets_until_the_model_is_unloaded(self):
+        self.d.load()
+        self.configure(model="m", **{"context-size": 11, "keep_alive": "2m"})
+        self.ollama(num_ctx=22)
+        self.assertIn("22", self.argv())
+        effective = self.effective()
+        self.assertEqual(effective["context-size"], (22, "request"))
+        self.assertEqual(effective["keep-alive"], ("2m0s", "configure"))
+        self.assertNotIn(": 22", self.settings_file())
+        self.d.post("/engines/unload", {"models": ["m"]})
+        self.assertIn("11", self.argv())
+        self.ollama(num_ctx=22)
+        self.configure(model="m", **{"context-size": 33})  # the last word counts
+        self.assertIn("33", self.argv())
+
+    def settings_path(self):
+        return os.path.join(self.d.dir, ".docker", "model-runner", "settings.json")
+
+    def settings_file(self):
+        with open(self.settings_path(), encoding="utf-8") as f:
+            return f.read()
+
+    def effective(self, model="m"):
+        answer = self.d.get("/engines/_configure/effective?model=" + model)
+        self.assertEqual(answer.status, 200, answer.text)
+        return {r["name"]: (r["value"], r["source"]) for r in answer.json["settings"]}
+
+    def restart(self):
+        self.d.process.terminate()
+        self.d.process.wait(30)
+        self.d.start_again()
+
+    def test_settings_outlive_the_daemon(self):
+        self.d.load()
+        self.configure(model="ai/m", **{"context-size": 9, "runtime-flags": ["--temp", "0.3"]})
+        self.configure(model="other/later", keep_alive="-1")
+        before = self.d.get("/engines/_configure").json
+        self.assertEqual(os.stat(self.settings_path()).st_mode & 0o777, 0o600)
+        self.restart()
+        key = lambda row: row["ModelID"]
+        after = self.d.get("/engines/_configure").json
+        self.assertEqual([r["Config"] for r in sorted(after, key=key)], [r["Config"] for r in sorted(before, key=key)])
+        argv = self.argv()
+        self.assertEqual(argv[argv.index("--ctx-size"):][:4], ["--ctx-size", "9", "--temp", "0.3"])
+        # A newer version of the model under the same name keeps them.
+        self.d.load(weights=b"another")
+        self.assertIn("9", self.argv())
+        self.configure(model="m", keep_alive="3m")
+        self.assertEqual(json.loads(self.settings_file())["models"][-1]["config"],
+                         {"context-size": 9, "runtime-flags": ["--temp", "0.3"], "keep_alive": "3m"})
+        self.assertEqual(len(json.loads(self.settings_file())["models"]), 2)
+
+    def test_a_damaged_settings_file_is_never_written(self):
+        self.d.load()
+        self.configure(model="m", **{"context-size": 9})
+        good = self.settings_file()
+        newer = json.dumps({"version": 2, "models": []})
+        for text, part in ((good[:-20], "is damaged"), ("", "is damaged"), ("[]", "no object"), (newer, "newer"),
+                           ('{"version":1,"models":[{"model":"m"}]}', "entry 1")):
+            with open(self.settings_path(), "w", encoding="utf-8") as f:
+                f.write(text)
+            answer = self.configure(model="m", **{"context-size": 10})
+            self.assertEqual(answer.status // 100, 5 if part == "newer" else 4, answer.text)
+            self.assertIn(part, answer.text)
+            self.assertIn(self.settings_path(), answer.text)
+            self.assertEqual(self.settings_file(), text)
+            self.assertEqual(self.effective()["context-size"], (9, "configure"))
+        # A daemon does not begin with other settings than it was given.
+        done = subprocess.run([RUNNER, "serve", "--socket", self.d.sock + "2"], env=self.d.env, timeout=30,
+                              stderr=subprocess.PIPE, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("entry 1", done.stderr)
+        with open(self.settings_path(), "w", encoding="utf-8") as f:
+            f.write(good)
+        self.restart()
+        self.assertIn("9", self.argv())
+
+    def test_two_daemons_lose_nothing_of_each_other(self):
+        second = Daemon(env={"HOME": self.d.dir, "MODELS_PATH": self.d.dir + "/models2"})
+        try:
+            self.configure(model="one", **{"context-size": 1})
+            second.post("/engines/_configure", {"model": "two", "context-size": 2})
+            self.configure(model="three", **{"context-size": 3})
+        finally:
+            second.close()
+        models = json.loads(self.settings_file())["models"]
+        self.assertEqual(sorted(r["config"]["context-size"] for r in models), [1, 2, 3])
+
+    def test_settings_that_cannot_be_kept_are_not_set(self):
+        self.d.load()
+        with open(os.path.join(self.d.dir, ".docker", "model-runner"), "w", encoding="utf-8"):
+            pass
+        answer = self.configure(model="m", **{"context-size": 9})
+        self.assertGreaterEqual(answer.status, 400)
+        self.assertIn("the settings were not changed", answer.text)
+        self.assertNotIn("--ctx-size", self.argv())
+
+    def test_effective_settings_and_their_sources(self):
+        self.d.load(context_size=777, trained=131072)
+        self.assertEqual(self.effective()["context-size"], (777, "model"))
+        self.assertEqual(self.effective()["keep-alive"], ("5m0s", "default"))
+        self.assertEqual(self.effective()["temperature"], ("0.8", "default"))
+        self.configure(model="m", **{"runtime-flags": ["--temp=0.5", "-c", "99", "-ngl", "7"],
+                                     "vllm": {"gpu-memory-utilization": 0.5}})
+        rows = self.effective()
+        self.assertEqual(rows["temperature"], ("0.5", "configure"))
+        self.assertEqual(rows["context-size"], ("99", "configure"))
+        self.assertEqual(rows["-ngl"], ("7", "configure"))
+        self.assertEqual(rows["vllm.gpu-memory-utilization"], (0.5, "configure"))
+        self.configure(model="m", **{"context-size": 55})
+        self.assertEqual(self.effective()["context-size"], (55, "configure"))
+        self.assert_text(self.d.get("/engines/_configure/effective?model=none"), 404, "none")
+        self.assert_text(self.d.get("/engines/_configure/effective"), 400, "model is required")
+        d = Daemon("--max-models", "3", env={"MODEL_RUNNER_IDLE_TIMEOUT": "90s"})
+        try:
+            d.load()
+            rows = {r["name"]: (r["value"], r["source"])
+                    for r in d.get("/engines/_configure/effective?model=m").json["settings"]}
+            self.assertEqual(rows["keep-alive"], ("1m30s", "MODEL_RUNNER_IDLE_TIMEOUT"))
+            self.assertEqual(rows["max-models"], (3, "daemon option"))
+        finally:
+            d.close()
 
 
 class Doors(Case):
