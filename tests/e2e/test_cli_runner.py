@@ -71,7 +71,7 @@ class WithRunner(RunnerTest):
                  "presence-penalty": "presence_penalty", "frequency-penalty": "frequency_penalty",
                  "predict": "max_tokens", "parallel": "parallel"}
         for option, name in names.items():
-            said = re.search(rf"--{option} .*?\(default ([-\d.]*\d)", engine, re.S)
+            said = re.search(rf"--{option} [A-Z]+ .*?\(default\s+([-\d.]*\d)", engine, re.S)
             self.assertEqual(rows()[name][0], said.group(1), option)
 
     def test_run_a_local_file(self):
