@@ -2,6 +2,7 @@
 """What bench/pull.sh measures; every figure is a median of rounds that alternate between the programs compared."""
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -148,11 +149,12 @@ class Bench:
             shutil.rmtree(out, ignore_errors=True)
 
     def alternate(self, what):
-        """{name: call} → {name: seconds of each round}; a different one begins each round."""
+        """{name: call} → {name: seconds of each round}; all orders in turn, as each one leaves caches and free memory
+        to the next."""
         times = {name: [] for name in what}
-        names = list(what)
+        orders = list(itertools.permutations(what))
         for i in range(self.args.rounds):
-            for name in names[i % len(names):] + names[:i % len(names)]:
+            for name in orders[i % len(orders)]:
                 times[name].append(what[name]())
                 os.sync()
         return times

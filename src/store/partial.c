@@ -17,9 +17,9 @@
 enum {
     SAVE_BYTES = 8 << 20,   /* the ranges file is replaced after so many new bytes */
     SYNC_BYTES = 128 << 20, /* the data is synced after so many */
-    HASH_CHUNK = 256 << 10,
-    FEED_PIECES = 4,            /* of HASH_CHUNK bytes */
-    THREAD_MIN_BYTES = 1 << 20, /* smaller blobs are hashed at their end, without a thread */
+    PIECE_BYTES = 256 << 10,
+    N_PIECES = 8,
+    THREAD_MIN_BYTES = 1 << 20, /* smaller blobs are written and hashed without threads */
     STATE_MAX_BYTES = 4 << 20,
     ADOPT_MIN_AGE_S = 30, /* a DMR that still writes touches its file more often */
     BOOT_ID_MAX = 64,
@@ -27,14 +27,15 @@ enum {
 
 static const char state_magic[] = "model-runner partial 1";
 
-/* Bytes that the hashing thread need not read back: a copy of what was just written, as long as it
- * comes in order. */
-struct feed {
-    char *bytes[FEED_PIECES]; /* allocated when first used */
-    size_t len[FEED_PIECES];
-    uint64_t begin;    /* offset of the first piece */
-    unsigned first, n; /* pieces that wait, and the one being hashed */
-    uint64_t end;      /* of what the thread has or is reading back: the next byte it wants */
+/* Bytes between the caller, who brings them, and the two threads: the writer writes every piece, in
+ * the order in which they came; the hasher takes those that come in the blob's own order straight
+ * from here, and reads back what did not. So neither waits for the other. */
+struct piece {
+    char *bytes; /* allocated when first used */
+    size_t n;
+    uint64_t offset, serial;
+    enum { PIECE_FREE, PIECE_FILLING, PIECE_QUEUED, PIECE_WRITING, PIECE_WRITTEN } state;
+    bool hashing; /* the hasher is at it */
 };
 
 struct store_partial {
@@ -48,18 +49,20 @@ struct store_partial {
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct ranges written;     /* guarded by: lock */
-    struct ranges synced;      /* guarded by: lock; part of `written` */
-    uint64_t unsaved;          /* guarded by: lock; written since the ranges file was replaced */
-    uint64_t unsynced;         /* guarded by: lock; written since the last sync began */
-    uint64_t hashed;           /* guarded by: lock */
-    struct feed feed;          /* guarded by: lock; bytes[] beyond the n pieces are the writer's */
-    bool stop;                 /* guarded by: lock */
-    bool thread_done;          /* guarded by: lock */
-    struct error thread_error; /* guarded by: lock; code 0 = none */
-    bool has_thread;
-    pthread_t thread;
-    struct sha256 *hash; /* the thread's; without a thread, the caller's */
+    struct ranges written; /* guarded by: lock */
+    struct ranges synced;  /* guarded by: lock; part of `written` */
+    uint64_t unsaved;      /* guarded by: lock; written since the ranges file was replaced */
+    uint64_t unsynced;     /* guarded by: lock; written since the last sync began */
+    uint64_t hashed;       /* guarded by: lock */
+    struct piece pieces[N_PIECES]; /* guarded by: lock; the bytes are of whom the state names */
+    uint64_t serial;               /* guarded by: lock */
+    bool no_more;                  /* guarded by: lock; nothing will be queued any more */
+    bool stop;                     /* guarded by: lock; the hasher need not go on */
+    bool hasher_done;              /* guarded by: lock */
+    struct error thread_error;     /* guarded by: lock; code 0 = none */
+    bool has_writer, has_hasher;
+    pthread_t writer, hasher;
+    struct sha256 *hash; /* the hasher's; without one, the caller's */
 };
 
 /* ---- the ranges file ---- */
@@ -170,61 +173,142 @@ static void load_state(int dir, const char *name, uint64_t size, uint64_t on_dis
     ranges_clip(synced, on_disk);
 }
 
-/* ---- hashing and syncing beside the download ---- */
+/* ---- writing, hashing and syncing beside the download ---- */
 
-/* A free piece when the bytes at `offset` are the next ones that the thread wants, else NULL. */
-static char *feed_reserve(struct store_partial *p, uint64_t offset, size_t n, unsigned *ret_piece)
+static int write_at(struct store_partial *p, uint64_t offset, const char *bytes, size_t n,
+                    struct error *err)
 {
-    struct feed *f = &p->feed;
-    char *to = NULL;
+    while (n > 0) {
+        ssize_t w = pwrite(p->fd, bytes, n, (off_t)offset);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w <= 0)
+            return error_errno(err, w < 0 ? errno : EIO, "cannot write blob %s to the model store",
+                               p->digest.text);
+        bytes += w;
+        offset += (uint64_t)w;
+        n -= (size_t)w;
+    }
+    return 0;
+}
+
+/* Notes what has been written, with the lock held; *ret_saved: the ranges file was replaced. */
+static int note_written(struct store_partial *p, uint64_t offset, size_t n, bool *ret_saved,
+                        struct error *err)
+{
+    ranges_add(&p->written, offset, n);
+    p->unsaved += n;
+    p->unsynced += n;
+    *ret_saved = p->unsaved >= SAVE_BYTES;
+    return *ret_saved ? save_state(p, err) : 0;
+}
+
+/* Lets the disk begin, so that syncing has less to wait for. */
+static void begin_writeback(const struct store_partial *p)
+{
+    sync_file_range(p->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
+/* A piece that is written is free once it is hashed. With the lock held. */
+static void release_piece(struct store_partial *p, struct piece *x)
+{
+    if (x->state == PIECE_WRITTEN && !x->hashing && x->offset + x->n <= p->hashed)
+        x->state = PIECE_FREE;
+}
+
+static struct piece *next_queued(struct store_partial *p)
+{
+    struct piece *first = NULL;
+    for (size_t i = 0; i < N_PIECES; i++) {
+        struct piece *x = &p->pieces[i];
+        if (x->state == PIECE_QUEUED && (!first || x->serial < first->serial))
+            first = x;
+    }
+    return first;
+}
+
+/* With the lock held, which is let go meanwhile. */
+static void write_piece(struct store_partial *p, struct piece *x)
+{
+    struct error why = ERROR_INIT;
+    bool saved = false;
+    x->state = PIECE_WRITING;
+    bool lost = p->thread_error.code != ERR_NONE; /* a disk that is full is not asked again */
+    pthread_mutex_unlock(&p->lock);
+    int r = lost ? 0 : write_at(p, x->offset, x->bytes, x->n, &why);
     pthread_mutex_lock(&p->lock);
-    if (p->has_thread && offset == f->end && f->n < FEED_PIECES && n <= HASH_CHUNK) {
-        *ret_piece = (f->first + f->n) % FEED_PIECES;
-        if (!f->bytes[*ret_piece])
-            f->bytes[*ret_piece] = xmalloc(HASH_CHUNK);
-        to = f->bytes[*ret_piece];
+    if (r == 0 && !lost)
+        r = note_written(p, x->offset, x->n, &saved, &why);
+    if (r < 0)
+        p->thread_error = why;
+    x->state = r < 0 || lost ? PIECE_FREE : PIECE_WRITTEN;
+    release_piece(p, x);
+    pthread_cond_broadcast(&p->changed);
+    if (saved) {
+        pthread_mutex_unlock(&p->lock);
+        begin_writeback(p);
+        pthread_mutex_lock(&p->lock);
+    }
+}
+
+static void *writer_main(void *ctx)
+{
+    struct store_partial *p = ctx;
+    pthread_mutex_lock(&p->lock);
+    for (;;) {
+        struct piece *x = next_queued(p);
+        if (x)
+            write_piece(p, x);
+        else if (p->no_more)
+            break;
+        else
+            pthread_cond_wait(&p->changed, &p->lock);
     }
     pthread_mutex_unlock(&p->lock);
-    return to;
+    return NULL;
 }
 
-/* With the lock held. */
-static void feed_add(struct store_partial *p, uint64_t offset, unsigned piece, size_t n)
+/* The piece whose bytes are the next to be hashed; NULL: they have to be read back, or are not
+ * there yet. */
+static struct piece *next_in_order(struct store_partial *p)
 {
-    struct feed *f = &p->feed;
-    if (f->n++ == 0)
-        f->begin = offset;
-    f->len[piece] = n;
-    f->end = offset + n;
+    for (size_t i = 0; i < N_PIECES; i++) {
+        struct piece *x = &p->pieces[i];
+        if (x->state >= PIECE_QUEUED && x->offset == p->hashed)
+            return x;
+    }
+    return NULL;
 }
 
-static void feed_release(struct feed *f)
+/* Where the first piece behind the hashed bytes begins: what is read back ends there. */
+static uint64_t next_offset(const struct store_partial *p)
 {
-    for (size_t i = 0; i < FEED_PIECES; i++)
-        free(TAKE(f->bytes[i]));
-    f->n = 0;
+    uint64_t first = p->size;
+    for (size_t i = 0; i < N_PIECES; i++)
+        if (p->pieces[i].state >= PIECE_QUEUED && p->pieces[i].offset > p->hashed)
+            first = MIN(first, p->pieces[i].offset);
+    return first;
 }
 
-/* Hashes the first piece; with the lock held, which is let go meanwhile. */
-static void hash_fed(struct store_partial *p)
+/* With the lock held, which is let go meanwhile. */
+static void hash_piece(struct store_partial *p, struct piece *x)
 {
-    struct feed *f = &p->feed;
-    unsigned piece = f->first;
+    x->hashing = true;
     pthread_mutex_unlock(&p->lock);
-    sha256_update(p->hash, f->bytes[piece], f->len[piece]);
+    sha256_update(p->hash, x->bytes, x->n);
     pthread_mutex_lock(&p->lock);
-    p->hashed += f->len[piece];
-    f->begin = p->hashed;
-    f->first = (f->first + 1) % FEED_PIECES;
-    f->n--;
+    x->hashing = false;
+    p->hashed += x->n;
+    release_piece(p, x);
+    pthread_cond_broadcast(&p->changed);
 }
 
-/* Reads a piece of the prefix back and hashes it; with the lock held, which is let go meanwhile. */
-static void hash_some(struct store_partial *p, char *chunk, uint64_t upto)
+/* Reads some of what is written back and hashes it; with the lock held, which is let go
+ * meanwhile. */
+static void hash_back(struct store_partial *p, char *chunk, uint64_t upto)
 {
-    size_t n = (size_t)MIN((uint64_t)HASH_CHUNK, upto - p->hashed);
+    size_t n = (size_t)MIN((uint64_t)PIECE_BYTES, upto - p->hashed);
     uint64_t at = p->hashed;
-    p->feed.end = MAX(p->feed.end, at + n);
     pthread_mutex_unlock(&p->lock);
     ssize_t got;
     do
@@ -239,6 +323,9 @@ static void hash_some(struct store_partial *p, char *chunk, uint64_t upto)
     else
         error_errno(&p->thread_error, got < 0 ? e : EIO, "cannot read blob %s back",
                     p->digest.text);
+    for (size_t i = 0; i < N_PIECES; i++)
+        release_piece(p, &p->pieces[i]);
+    pthread_cond_broadcast(&p->changed);
 }
 
 /* Makes durable what has been written; with the lock held, which is let go meanwhile. */
@@ -259,52 +346,116 @@ static void sync_some(struct store_partial *p)
     p->synced = now;
 }
 
-static void follow(struct store_partial *p)
+static void hash_all(struct store_partial *p)
 {
-    CLEANUP_FREE char *chunk = xmalloc(HASH_CHUNK);
+    CLEANUP_FREE char *chunk = xmalloc(PIECE_BYTES);
     pthread_mutex_lock(&p->lock);
     while (!p->stop && p->thread_error.code == ERR_NONE && p->hashed < p->size) {
         uint64_t prefix = ranges_prefix(&p->written);
-        bool fed = p->feed.n > 0;
+        struct piece *x = next_in_order(p);
         if (p->unsynced >= SYNC_BYTES)
             sync_some(p);
-        else if (fed && p->feed.begin == p->hashed)
-            hash_fed(p);
+        else if (x)
+            hash_piece(p, x);
         else if (p->hashed < prefix)
-            hash_some(p, chunk, fed ? MIN(prefix, p->feed.begin) : prefix);
+            hash_back(p, chunk, MIN(prefix, next_offset(p)));
         else
             pthread_cond_wait(&p->changed, &p->lock);
     }
-    if (p->hashed == p->size) /* so nobody writes any more */
-        feed_release(&p->feed);
-    p->thread_done = true;
+    p->hasher_done = true;
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
 }
 
-static void *follow_thread(void *p)
+static void *hasher_main(void *p)
 {
-    follow(p);
+    hash_all(p);
     return NULL;
 }
 
-static void start_thread(struct store_partial *p)
+static void start_hasher(struct store_partial *p)
 {
-    if (p->has_thread || p->size < THREAD_MIN_BYTES)
-        return;
-    p->has_thread = pthread_create(&p->thread, NULL, follow_thread, p) == 0;
+    if (!p->has_hasher && p->size >= THREAD_MIN_BYTES)
+        p->has_hasher = pthread_create(&p->hasher, NULL, hasher_main, p) == 0;
 }
 
-static void join_thread(struct store_partial *p, bool stop)
+static void start_writer(struct store_partial *p)
 {
-    if (!p->has_thread)
+    if (!p->has_writer && p->size >= THREAD_MIN_BYTES)
+        p->has_writer = pthread_create(&p->writer, NULL, writer_main, p) == 0;
+}
+
+/* Waits until everything that was brought is written. */
+static void join_writer(struct store_partial *p)
+{
+    if (!p->has_writer)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->no_more = true;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    pthread_join(p->writer, NULL);
+    p->has_writer = false;
+}
+
+static void join_hasher(struct store_partial *p, bool stop)
+{
+    if (!p->has_hasher)
         return;
     pthread_mutex_lock(&p->lock);
     p->stop |= stop;
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
-    pthread_join(p->thread, NULL);
-    p->has_thread = false;
+    pthread_join(p->hasher, NULL);
+    p->has_hasher = false;
+}
+
+/* Waits for a piece to fill; with the lock held. A written one that waits for the hasher only is
+ * taken from it, the last in the blob's order first: it can read that back. */
+static struct piece *take_piece(struct store_partial *p)
+{
+    for (;;) {
+        struct piece *best = NULL;
+        for (size_t i = 0; i < N_PIECES; i++) {
+            struct piece *x = &p->pieces[i];
+            if (x->hashing)
+                continue;
+            if (x->state == PIECE_FREE)
+                return x;
+            if (x->state == PIECE_WRITTEN && (!best || x->offset > best->offset))
+                best = x;
+        }
+        if (best)
+            return best;
+        pthread_cond_wait(&p->changed, &p->lock);
+    }
+}
+
+/* Hands bytes to the threads. */
+static int queue(struct store_partial *p, uint64_t offset, const char *bytes, size_t n,
+                 struct error *err)
+{
+    pthread_mutex_lock(&p->lock);
+    while (n > 0 && p->thread_error.code == ERR_NONE) {
+        struct piece *x = take_piece(p);
+        x->state = PIECE_FILLING;
+        pthread_mutex_unlock(&p->lock);
+        if (!x->bytes)
+            x->bytes = xmalloc(PIECE_BYTES);
+        x->n = MIN(n, (size_t)PIECE_BYTES);
+        x->offset = offset;
+        memcpy(x->bytes, bytes, x->n);
+        bytes += x->n;
+        offset += x->n;
+        n -= x->n;
+        pthread_mutex_lock(&p->lock);
+        x->serial = p->serial++;
+        x->state = PIECE_QUEUED;
+        pthread_cond_broadcast(&p->changed);
+    }
+    int r = p->thread_error.code != ERR_NONE ? error_copy(err, &p->thread_error) : 0;
+    pthread_mutex_unlock(&p->lock);
+    return r;
 }
 
 /* ---- opening ---- */
@@ -356,7 +507,8 @@ static void partial_free(struct store_partial *p)
     if (p->fd >= 0)
         close(p->fd);
     sha256_free(p->hash);
-    feed_release(&p->feed);
+    for (size_t i = 0; i < N_PIECES; i++)
+        free(p->pieces[i].bytes);
     ranges_release(&p->written);
     ranges_release(&p->synced);
     pthread_cond_destroy(&p->changed);
@@ -454,52 +606,27 @@ int store_partial_reserve(struct store_partial *p, struct error *err)
 
 /* ---- writing ---- */
 
-static int write_at(struct store_partial *p, uint64_t offset, const char *bytes, size_t n,
-                    struct error *err)
-{
-    while (n > 0) {
-        ssize_t w = pwrite(p->fd, bytes, n, (off_t)offset);
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w <= 0)
-            return error_errno(err, w < 0 ? errno : EIO, "cannot write blob %s to the model store",
-                               p->digest.text);
-        bytes += w;
-        offset += (uint64_t)w;
-        n -= (size_t)w;
-    }
-    return 0;
-}
-
 int store_partial_write(struct store_partial *p, uint64_t offset, const void *bytes, size_t n,
                         struct error *err)
 {
     if (offset > p->size || n > p->size - offset)
         return error_set(err, ERR_CORRUPT, "blob %s is longer than the %" PRIu64 " bytes announced",
                          p->digest.text, p->size);
+    start_writer(p);
+    start_hasher(p);
+    if (p->has_writer)
+        return queue(p, offset, bytes, n, err);
     int r = write_at(p, offset, bytes, n, err);
-    if (r < 0)
-        return r;
-    start_thread(p);
-    unsigned piece = 0;
-    char *copy = feed_reserve(p, offset, n, &piece);
-    if (copy)
-        memcpy(copy, bytes, n);
+    bool saved = false;
     pthread_mutex_lock(&p->lock);
-    if (copy)
-        feed_add(p, offset, piece, n);
-    ranges_add(&p->written, offset, n);
-    p->unsaved += n;
-    p->unsynced += n;
-    bool save = p->unsaved >= SAVE_BYTES;
-    if (save)
-        r = save_state(p, err);
-    if (p->thread_error.code != ERR_NONE)
+    if (r == 0)
+        r = note_written(p, offset, n, &saved, err);
+    if (r == 0 && p->thread_error.code != ERR_NONE)
         r = error_copy(err, &p->thread_error);
-    pthread_cond_signal(&p->changed);
+    pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
-    if (save) /* lets the disk begin, so that syncing has less to wait for */
-        sync_file_range(p->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    if (saved)
+        begin_writeback(p);
     return r;
 }
 
@@ -507,7 +634,8 @@ void store_partial_close(struct store_partial *p)
 {
     if (!p)
         return;
-    join_thread(p, true);
+    join_writer(p);
+    join_hasher(p, true);
     if (p->written.n == 0)
         remove_files(p);
     else if (p->unsaved > 0)
@@ -517,14 +645,14 @@ void store_partial_close(struct store_partial *p)
 
 /* ---- the end ---- */
 
-/* Waits until the thread has hashed everything. */
+/* Waits until the hasher has hashed everything. */
 static int await_hash(struct store_partial *p, store_progress_fn progress, void *ctx,
                       struct error *err)
 {
     enum { TICK_NS = 100 * 1000 * 1000 };
     int r = 0;
     pthread_mutex_lock(&p->lock);
-    while (!p->thread_done && r == 0) {
+    while (!p->hasher_done && r == 0) {
         uint64_t hashed = p->hashed;
         pthread_mutex_unlock(&p->lock);
         if (progress && progress(ctx, hashed) != 0)
@@ -535,11 +663,11 @@ static int await_hash(struct store_partial *p, store_progress_fn progress, void 
         until.tv_nsec += TICK_NS;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
-        if (!p->thread_done && r == 0)
+        if (!p->hasher_done && r == 0)
             pthread_cond_timedwait(&p->changed, &p->lock, &until);
     }
     pthread_mutex_unlock(&p->lock);
-    join_thread(p, r < 0);
+    join_hasher(p, r < 0);
     return r;
 }
 
@@ -589,17 +717,21 @@ static int publish(struct store_partial *p, struct error *err)
 int store_partial_finish(struct store_partial *p, store_progress_fn progress, void *ctx,
                          struct error *err)
 {
-    uint64_t received = ranges_total(&p->written);
-    if (received != p->size) {
+    join_writer(p);
+    pthread_mutex_lock(&p->lock);
+    int r = p->thread_error.code != ERR_NONE ? error_copy(err, &p->thread_error) : 0;
+    if (r == 0 && ranges_total(&p->written) != p->size)
+        r = error_set(err, ERR_CORRUPT, "a blob ended before all of its bytes were there");
+    pthread_mutex_unlock(&p->lock);
+    if (r < 0) {
         store_partial_close(p);
-        return error_set(err, ERR_CORRUPT, "a blob ended before all of its bytes were there");
+        return r;
     }
-    start_thread(p);
-    int r = 0;
-    if (p->has_thread)
+    start_hasher(p);
+    if (p->has_hasher)
         r = await_hash(p, progress, ctx, err);
     else
-        follow(p);
+        hash_all(p);
     if (r == 0 && p->thread_error.code != ERR_NONE)
         r = error_copy(err, &p->thread_error);
     if (r < 0) {

@@ -17,8 +17,9 @@
  * failure what was not synced yet, and neither leaves a claim on bytes that are not there. Whatever
  * it claims, the blob gets its name only after its whole content has been hashed.
  *
- * Hashing follows the bytes on a thread of its own: when the last one has arrived, only a tail is
- * left.
+ * Writing and hashing have a thread each behind store_partial_write(), which copies the bytes into
+ * one of a few pieces and waits only where all are taken (2 MiB): whoever receives goes on receiving
+ * meanwhile. What those threads cannot do is told by a later call, by _finish() at the latest.
  *
  * A partial file is locked while it is open; another process (or another transaction) that wants
  * the same blob is told ERR_BUSY, asks again, and finds the whole blob or goes on where the other
@@ -48,7 +49,7 @@ uint64_t store_partial_needs(const struct store_partial *p);
 /* Takes them, where the file system can. */
 int store_partial_reserve(struct store_partial *p, struct error *err);
 
-/* Bytes at a place; inside the size, once each. */
+/* Bytes at a place; inside the size, once each. They are the caller's again when it returns. */
 int store_partial_write(struct store_partial *p, uint64_t offset, const void *bytes, size_t n,
                         struct error *err);
 
