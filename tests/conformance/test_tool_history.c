@@ -78,10 +78,16 @@ static const struct {
  * and llama.cpp show the model the same. */
 static bool drops_text(const char *file, size_t talk)
 {
-    static const char *const files[] = {
-        "CohereForAI-c4ai-command-r7b", "meta-llama-Llama-3.1", "meta-llama-Llama-3.2",
-        "mistralai-Mistral-Nemo",       "Mistral-Large-2407",   "Mistral-Small-3.2",
-        "NousResearch-Hermes-2-Pro",    "google-gemma-4",       "ollama-gemma4"};
+    static const char *const files[] = {"CohereForAI-c4ai-command-r7b",
+                                        "meta-llama-Llama-3.1",
+                                        "meta-llama-Llama-3.2",
+                                        "mistralai-Mistral-Nemo",
+                                        "Mistral-Large-2407",
+                                        "Mistral-Small-3.2",
+                                        "NousResearch-Hermes-2-Pro",
+                                        "google-gemma-4",
+                                        "deepseek-ai-DeepSeek-R1-Distill-Qwen",
+                                        "ollama-gemma4"};
     for (size_t i = 0; i < ARRAY_LEN(files); i++)
         if (strncmp(file, files[i], strlen(files[i])) == 0)
             return strcmp(talks[talk].name, "text before a call") == 0;

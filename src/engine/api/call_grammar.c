@@ -9,7 +9,7 @@
 
 #include "base/alloc.h"
 
-enum { ITEMS_MAX = 16, CALLS_AT_MOST = 32, WHAT_MAX = 192, PARAMS_MAX = 512 };
+enum { ITEMS_MAX = 16, CALLS_AT_MOST = 32, WHAT_MAX = 192, PARAMS_MAX = 512, FIELDS_MAX = 32 };
 
 /* A sequence under way. */
 struct series {
@@ -70,6 +70,12 @@ static bool is_one_token(const char *mark)
 static gexpr mark_from(struct grammar_builder *b, const char *mark)
 {
     struct series s = {.b = b};
+    const char *line = strchr(mark, '\n');
+    if (line && line > mark && (*mark == '<' || *mark == '[')) { /* tokens on several lines */
+        CLEANUP_FREE char *first = str_dup(str_make(mark, (size_t)(line - mark)));
+        const gexpr parts[] = {mark_from(b, first), literal(b, "\n"), mark_from(b, line + 1)};
+        return gexpr_seq(b, parts, 3);
+    }
     if (*mark && is_one_token(mark))
         return gexpr_special(b, str_from(mark));
     while (*mark) {
@@ -170,7 +176,15 @@ static gexpr json_call(struct grammar_builder *b, const struct call_format *f, c
         add(&s, literal(b, "}"));
         return finish(&s);
     }
-    add_text(&s, "{\"", str_from(name_key), "\": ");
+    bool numbered = f->id_key && str_eq_c(str_from(f->id_key), "tool_call_id");
+    add(&s, literal(b, "{"));
+    if (numbered) { /* Command R7B counts its calls */
+        add(&s, gexpr_repeat(b,
+                             gexpr_gbnf(b, STR("root ::= \"\\\"tool_call_id\\\": \\\"\" [0-9]{1,2} "
+                                               "\"\\\", \"")),
+                             0, 1));
+    }
+    add_text(&s, "\"", str_from(name_key), "\": ");
     add_text(&s, "\"", t->name, "\", ");
     add_text(&s, "\"", str_from(args_key), "\": ");
     add(&s, arguments(b, t));
@@ -351,44 +365,108 @@ static gexpr params_call(struct grammar_builder *b, const struct call_format *f,
     return finish(&s);
 }
 
+/* ---- named values, with something between two of them ---- */
+
+/* How one is written. */
+struct field_form {
+    const char *between, *assign;
+    const char *quote; /* NULL = strings as JSON */
+};
+
+static gexpr field_value(struct grammar_builder *b, const struct field_form *form,
+                         const struct tool *t, const struct json *schema)
+{
+    if (!form->quote || !str_eq_c(js_get_str(schema, "type"), "string"))
+        return gexpr_schema(b, schema, t->what);
+    const struct json *list = js_get(schema, "enum");
+    struct str quote = str_from(form->quote);
+    struct series s = {.b = b};
+    add(&s, mark_from(b, form->quote));
+    if (!list) {
+        add(&s, gexpr_until(b, &quote, 1));
+        return finish(&s);
+    }
+    CLEANUP_FREE gexpr *words = xcalloc(js_len(list) + 1, sizeof(*words));
+    for (size_t i = 0; i < js_len(list); i++)
+        words[i] = gexpr_literal(b, js_to_str(js_at(list, i)));
+    add(&s, gexpr_alt(b, words, js_len(list)));
+    add(&s, mark_from(b, form->quote));
+    return finish(&s);
+}
+
+static gexpr fields(struct grammar_builder *b, const struct field_form *form, const struct tool *t)
+{
+    gexpr items[FIELDS_MAX];
+    bool required[FIELDS_MAX];
+    size_t n = 0;
+    struct json_iter it = {0};
+    while (n < FIELDS_MAX && js_next(js_get(t->parameters, "properties"), &it)) {
+        struct series s = {.b = b};
+        add_text(&s, "", it.key, form->assign);
+        add(&s, field_value(b, form, t, it.value));
+        required[n] = is_required(t->parameters, it.key);
+        items[n++] = finish(&s);
+    }
+    /* From the last one on: what may follow where there was none before, and where there was. */
+    gexpr first = literal(b, ""), later = literal(b, "");
+    for (size_t i = n; i-- > 0;) {
+        const gexpr with[] = {items[i], later};
+        const gexpr more[] = {literal(b, form->between), items[i]};
+        gexpr here = gexpr_seq(b, with, 2), next = gexpr_seq(b, more, 2);
+        const gexpr both[] = {here, first};
+        const gexpr rest[] = {required[i] ? next : gexpr_repeat(b, next, 0, 1), later};
+        first = required[i] ? here : gexpr_alt(b, both, 2);
+        later = gexpr_seq(b, rest, 2);
+    }
+    return first;
+}
+
 /* ---- Python ---- */
 
 /* name(city="Paris", days=3); the parser takes JSON's true, false and null. */
 static gexpr python_call(struct grammar_builder *b, const struct tool *t)
 {
+    static const struct field_form form = {.between = ", ", .assign = "="};
     struct series s = {.b = b};
-    const struct json *properties = js_get(t->parameters, "properties");
     add_text(&s, "", t->name, "(");
-    struct json_iter it = {0};
-    bool first = true;
-    while (js_next(properties, &it)) { /* those that must be there; a comma needs a neighbour */
-        if (!is_required(t->parameters, it.key))
-            continue;
-        add_text(&s, first ? "" : ", ", it.key, "=");
-        add(&s, gexpr_schema(b, it.value, t->what));
-        first = false;
-    }
-    it = (struct json_iter){0};
-    while (!first && js_next(properties, &it)) {
-        if (is_required(t->parameters, it.key))
-            continue;
-        struct series more = {.b = b};
-        add_text(&more, ", ", it.key, "=");
-        add(&more, gexpr_schema(b, it.value, t->what));
-        add(&s, gexpr_repeat(b, finish(&more), 0, 1));
-    }
+    add(&s, fields(b, &form, t));
     add(&s, literal(b, ")"));
     return finish(&s);
 }
 
-static bool is_python_tool(const struct tool *t)
+/* ---- Gemma ---- */
+
+/* call:name{city:<|"|>Paris<|"|>,days:3} */
+static gexpr braces_call(struct grammar_builder *b, const struct call_format *f,
+                         const struct tool *t)
+{
+    const struct field_form form = {.between = ",", .assign = ":", .quote = f->quote};
+    struct series s = {.b = b};
+    add(&s, head(b, f->head[0], t));
+    add(&s, literal(b, "{"));
+    add(&s, fields(b, &form, t));
+    add(&s, literal(b, "}"));
+    return finish(&s);
+}
+
+static bool is_word(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        if (!letter && (i == 0 || c < '0' || c > '9'))
+            return false;
+    }
+    return name.len > 0;
+}
+
+/* Can its parameters stand by their names? */
+static bool is_named_tool(const struct tool *t)
 {
     struct json_iter it = {0};
-    bool ok = is_plain_tool(t);
+    bool ok = is_plain_tool(t) && js_len(js_get(t->parameters, "properties")) <= FIELDS_MAX;
     while (ok && js_next(js_get(t->parameters, "properties"), &it))
-        for (size_t i = 0; i < it.key.len; i++)
-            ok = ok && (it.key.ptr[i] == '_' || (it.key.ptr[i] | 0x20) >= 'a') &&
-                 (it.key.ptr[i] | 0x20) <= 'z';
+        ok = is_word(it.key);
     for (size_t i = 0; i < t->name.len; i++)
         ok = ok && !strchr("-:/", t->name.ptr[i]);
     return ok;
@@ -420,6 +498,8 @@ static gexpr native_call(struct grammar_builder *b, const struct call_format *f,
         return params_call(b, f, t);
     case CALLS_PYTHON:
         return python_call(b, t);
+    case CALLS_BRACES:
+        return braces_call(b, f, t);
     case CALLS_HARMONY:
         return harmony_call(b, t);
     default:
@@ -429,9 +509,9 @@ static gexpr native_call(struct grammar_builder *b, const struct call_format *f,
 
 static bool is_native(const struct call_format *f, const struct tool *t)
 {
-    return f->style == CALLS_PARAMS   ? is_plain_tool(t)
-           : f->style == CALLS_PYTHON ? is_python_tool(t)
-                                      : f->style != CALLS_BRACES;
+    if (f->style == CALLS_PYTHON || f->style == CALLS_BRACES)
+        return is_named_tool(t);
+    return f->style != CALLS_PARAMS || is_plain_tool(t);
 }
 
 /* A call of any of the tools: in the family's own form, or those that it cannot write, as JSON. */
@@ -471,6 +551,18 @@ static gexpr inside(struct grammar_builder *b, const struct call_format *f,
     gexpr call = any_call(b, f, w, native, ret_any);
     struct series s = {.b = b};
     bool list = native ? f->flags & CALLS_LIST || f->style == CALLS_PYTHON : false;
+    if (list && f->style == CALLS_JSON) { /* on lines of their own, or not */
+        gexpr gap = gexpr_gbnf(b, STR("root ::= [ \\n]{0,8}"));
+        const gexpr next[] = {literal(b, ","), gap, call};
+        add(&s, literal(b, "["));
+        add(&s, gap);
+        add(&s, call);
+        if (more)
+            add(&s, gexpr_repeat(b, gexpr_seq(b, next, 3), 0, CALLS_AT_MOST - 1));
+        add(&s, gap);
+        add(&s, literal(b, "]"));
+        return finish(&s);
+    }
     if (list) {
         add(&s, literal(b, "["));
         add(&s, several(b, call, ", ", more));

@@ -50,10 +50,6 @@ static void find_tools(struct chat_template *t)
     enum shown shown = t->shows[1].tools;
     t->knows_tools = shown == SHOWN_YES ||
                      (shown == SHOWN_NEVER_RENDERED && (t->tool_use || strstr(t->source, "tool")));
-    if (!t->knows_tools && t->dialect.has_tools) {
-        t->dialect.calls = dialect_call_format(STR("generic"));
-        t->dialect.has_tools = false;
-    }
 }
 
 int chat_template_create(const struct chat_template_sources *src, struct chat_template **ret,
@@ -197,7 +193,19 @@ static bool probe(void *ctx, struct json *messages, const struct json *tools, st
     return run(ctx, NULL, messages, tools, true, out, NULL, NULL) == 0;
 }
 
-/* Calls and results for a template that shows tools. *ret_hidden: some would be left out. */
+/* Tools, calls and results where the template knows nothing of them. */
+static void tell_all(const struct chat_template *t, const struct chat_prompt *p, struct attempt how,
+                     struct json *messages)
+{
+    for (size_t i = 0; i < js_len(messages); i++)
+        if (js_len(js_get(js_at(messages, i), "tool_calls")) > 0)
+            tool_prompt_write_calls(js_at(messages, i), t->dialect.calls);
+    if (p->tools.tools)
+        tool_prompt_instruct(messages, p->tools.tools, t->dialect.calls, how.by_user);
+    tool_prompt_write_results(messages);
+}
+
+/* Calls and results for a template that knows tools. *ret_hidden: some would be left out. */
 static void adapt_calls(const struct chat_template *t, const struct template_shows *s,
                         struct attempt how, struct json *messages, bool *ret_hidden)
 {
@@ -229,10 +237,12 @@ static int render(const struct chat_template *t, const struct chat_prompt *p, st
     if (!strstr(t->source, "developer"))
         rename_developer(messages);
     bool hidden = false, raised = false;
-    if (t->knows_tools)
+    if (t->knows_tools || t->dialect.has_tools)
         adapt_calls(t, &t->shows[p->tools.tools != NULL], how, messages, &hidden);
     else
-        tool_prompt_apply(messages, p->tools.tools, how.by_user);
+        tell_all(t, p, how, messages);
+    if (!t->knows_tools && t->dialect.has_tools && p->tools.tools)
+        tool_prompt_instruct(messages, p->tools.tools, t->dialect.calls, how.by_user);
     if (hidden && !how.in_words) {
         js_free(messages);
         return error_set(err, ERR_INVALID, "the chat template does not show calls in this form");

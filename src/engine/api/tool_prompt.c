@@ -8,7 +8,23 @@
 
 enum { TEXT_MAX = 64 << 20 };
 
-static void describe(const struct json *tools, struct buf *out)
+/* A call of nothing, in the family's form. */
+static void write_example(const struct call_format *f, struct buf *out)
+{
+    struct json *calls = js_array(), *call = js_object(), *function = js_object();
+    struct json *arguments = js_object();
+    js_set_cstr(arguments, "KEY", "VALUE");
+    js_set_cstr(function, "name", "NAME");
+    js_set(function, "arguments", f->style == CALLS_PYTHON ? js_ref(arguments) : js_cstr("{…}"));
+    js_set_cstr(call, "id", "000000001");
+    js_set(call, "function", function);
+    js_push(calls, call);
+    calls_write(f, calls, out);
+    js_free(arguments);
+    js_free(calls);
+}
+
+static void describe(const struct json *tools, const struct call_format *f, struct buf *out)
 {
     buf_append(out,
                STR("You may call functions to help with the user's request. These are there, as "
@@ -17,12 +33,14 @@ static void describe(const struct json *tools, struct buf *out)
         js_write(js_get(js_at(tools, i), "function"), JS_COMPACT, out);
         buf_push(out, '\n');
     }
-    buf_append(out, STR("</tools>\nTo call one, answer with its name and arguments as JSON between "
-                        "these tags; to call several, one behind the other:\n<tool_call>\n"
-                        "{\"name\": \"NAME\", \"arguments\": {…}}\n</tool_call>"));
+    buf_append(out,
+               STR("</tools>\nTo call one, answer with its name and arguments in this form; to "
+                   "call several, with one behind the other:\n"));
+    write_example(f, out);
 }
 
-static void add_instruction(struct json *messages, const struct json *tools, bool by_user)
+void tool_prompt_instruct(struct json *messages, const struct json *tools,
+                          const struct call_format *f, bool by_user)
 {
     CLEANUP_BUF struct buf text = BUF_INIT(TEXT_MAX);
     const char *role = by_user ? "user" : "system";
@@ -32,7 +50,7 @@ static void add_instruction(struct json *messages, const struct json *tools, boo
         buf_append(&text, js_get_str(first, "content"));
         buf_append(&text, STR("\n\n"));
     }
-    describe(tools, &text);
+    describe(tools, f, &text);
     if (there && by_user) {
         buf_append(&text, STR("\n\n"));
         buf_append(&text, js_get_str(first, "content"));
@@ -99,17 +117,6 @@ void tool_prompt_write_results(struct json *messages)
     }
     if (results)
         join_users(messages);
-}
-
-void tool_prompt_apply(struct json *messages, const struct json *tools, bool by_user)
-{
-    const struct call_format *generic = dialect_call_format(STR("generic"));
-    for (size_t i = 0; i < js_len(messages); i++)
-        if (js_len(js_get(js_at(messages, i), "tool_calls")) > 0)
-            tool_prompt_write_calls(js_at(messages, i), generic);
-    if (tools)
-        add_instruction(messages, tools, by_user);
-    tool_prompt_write_results(messages);
 }
 
 /* ---- one call a message ---- */

@@ -9,8 +9,9 @@
  *
  * A result is the user's: <tool_response>…</tool_response>.
  *
- * And for templates that know tools, but leave out what was called before, or all calls of a
- * message but the first. */
+ * Where a template knows calls in its family's own form, but not the tools, what was called before,
+ * or more than the first call of a message, that form is used. All functions change normalised
+ * messages. */
 #ifndef ENGINE_API_TOOL_PROMPT_H
 #define ENGINE_API_TOOL_PROMPT_H
 
@@ -19,9 +20,10 @@
 #include "base/json.h"
 #include "engine/dialect/dialect.h"
 
-/* Changes normalised messages. The instruction is added to the system's message, or with `by_user`
- * to the first of the user, for templates that have no system. */
-void tool_prompt_apply(struct json *messages, const struct json *tools, bool by_user);
+/* Says what there is and how the family calls it. It is added to the system's message, or with
+ * `by_user` to the first of the user, for templates that have no system. */
+void tool_prompt_instruct(struct json *messages, const struct json *tools,
+                          const struct call_format *f, bool by_user);
 
 /* Adds the calls of a message to its content, as the family writes them. */
 void tool_prompt_write_calls(struct json *message, const struct call_format *f);
