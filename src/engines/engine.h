@@ -107,15 +107,6 @@ bool engine_answers_to(const struct engine *e, struct str backend);
  * Docker Model Runner allows for llama.cpp: none that names a file or opens a port. */
 int engine_check_flags(const char *const *flags, size_t n, struct error *err);
 
-bool engine_is_program(const char *path); /* a regular file that may be executed */
-
-/* The program in one of the directories of a ':'-separated list; NULL if it is in none. Relative
- * and empty entries are skipped. The caller frees. */
-char *engine_find_in(const char *directories, const char *name);
-
-/* Looks for a program: beside this one, in ../libexec/model-runner, then in PATH. */
-int engine_find_program(const char *name, char **ret_path, struct error *err);
-
 /* A sentence for what an engine's last words on standard error mean; NULL if they say nothing
  * known. */
 const char *engine_explain(struct str tail);

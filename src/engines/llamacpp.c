@@ -11,6 +11,7 @@
 #include "base/command.h"
 #include "base/file.h"
 #include "base/paths.h"
+#include "base/program.h"
 #include "engines/engine.h"
 
 enum { OLDEST_BUILD = 4700, VERSION_TIMEOUT_MS = 20 * 1000, VERSION_MAX = 64 * 1024 };
@@ -26,7 +27,7 @@ static int find(const struct engine_places *places, char **ret_path, struct erro
 {
     const char *given = places->llama_server;
     CLEANUP_FREE char *directory = given ? path_absolute(given) : NULL;
-    if (given && engine_is_program(given)) {
+    if (given && program_is_one(given)) {
         *ret_path = TAKE(directory);
         return 0;
     }
@@ -34,9 +35,9 @@ static int find(const struct engine_places *places, char **ret_path, struct erro
     if (!given && path_docker_config(&config, NULL) == 0)
         directory = path_join(config, "model-runner/llama.cpp/bin");
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        char *path = directory ? engine_find_in(directory, names[i]) : NULL;
-        if (!path && !given && engine_find_program(names[i], &path, NULL) < 0)
-            path = engine_find_in(PLACES, names[i]);
+        char *path = directory ? program_find_in(directory, names[i]) : NULL;
+        if (!path && !given && program_find(names[i], &path, NULL) < 0)
+            path = program_find_in(PLACES, names[i]);
         *ret_path = path;
         if (path)
             return 0;

@@ -5,14 +5,15 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/program.h"
 #include "engines/engine.h"
 
 static int find(const struct engine_places *places, char **ret_path, struct error *err)
 {
     const char *configured = places->model_engine;
     if (!configured || !*configured)
-        return engine_find_program("model-engine", ret_path, err);
-    if (!engine_is_program(configured))
+        return program_find("model-engine", ret_path, err);
+    if (!program_is_one(configured))
         return error_set(err, ERR_NOT_FOUND, "the engine '%s' is not an executable file",
                          configured);
     *ret_path = path_absolute(configured);

@@ -2,11 +2,8 @@
  *
  * The table of engines and what the rows share. */
 #include <errno.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
@@ -144,48 +141,4 @@ bool engine_answers_to(const struct engine *e, struct str backend)
     if (backend.len == 0 || str_eq_c(backend, e->name))
         return true;
     return str_eq(backend, STR("llama.cpp")) && engine_runs(e, "gguf");
-}
-
-bool engine_is_program(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
-}
-
-/* An empty part would be the current directory: a file there never runs by accident. */
-char *engine_find_in(const char *directories, const char *name)
-{
-    struct str rest = str_from(directories);
-    struct str part;
-    while (str_split_next(&rest, ':', &part)) {
-        if (part.len == 0 || part.ptr[0] != '/')
-            continue;
-        char *path = xasprintf("%.*s/%s", STR_ARG(part), name);
-        if (engine_is_program(path))
-            return path;
-        free(path);
-    }
-    return NULL;
-}
-
-int engine_find_program(const char *name, char **ret_path, struct error *err)
-{
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    if (n > 0) {
-        self[n] = '\0';
-        CLEANUP_FREE char *dir = path_dir(self);
-        CLEANUP_FREE char *near = xasprintf("%s:%s/../libexec/model-runner", dir, dir);
-        *ret_path = engine_find_in(near, name);
-        if (*ret_path)
-            return 0;
-    }
-    const char *path = getenv("PATH");
-    *ret_path = engine_find_in(path && *path ? path : "/usr/local/bin:/usr/bin:/bin", name);
-    if (*ret_path)
-        return 0;
-    return error_set(err, ERR_NOT_FOUND,
-                     "'%s' is neither beside this program, nor in ../libexec/model-runner, nor in "
-                     "PATH",
-                     name);
 }

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/program.h"
 #include "engines/engine.h"
 #include "gguf/gguf_writer.h"
 
@@ -163,7 +164,7 @@ static void test_engines__find(void **state)
     char *program = path_join(dir, "model-engine-of-the-test");
     const struct engine_places places = {.model_engine = program};
     assert_fails(engine_native.find(&places, &path, &err), ERR_NOT_FOUND, "not an executable file");
-    assert_fails(engine_find_program("model-engine-of-the-test", &path, &err), ERR_NOT_FOUND,
+    assert_fails(program_find("model-engine-of-the-test", &path, &err), ERR_NOT_FOUND,
                  "'model-engine-of-the-test' is neither");
     assert_ok(file_write_atomic(program, STR("#!/bin/sh\n"), 0644, &err));
     assert_fails(engine_native.find(&places, &path, &err), ERR_NOT_FOUND, "not an executable file");
@@ -174,7 +175,7 @@ static void test_engines__find(void **state)
     char *list = NULL;
     assert_true(asprintf(&list, "relative::/nonexistent:%s", dir) > 0);
     setenv("PATH", list, 1);
-    assert_ok(engine_find_program("model-engine-of-the-test", &path, &err));
+    assert_ok(program_find("model-engine-of-the-test", &path, &err));
     assert_string_equal(path, program);
     free(path);
     free(list);
