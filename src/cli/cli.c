@@ -14,7 +14,7 @@
 #include "cli/print.h"
 
 const char *const cli_start_hints[] = {
-    "Start a runner on this machine → model-runner serve",
+    "Start a runner on this machine → docker model start-runner",
     "Use a runner that listens elsewhere → set MODEL_RUNNER_HOST=http://HOST:PORT",
     NULL,
 };

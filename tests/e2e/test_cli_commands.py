@@ -19,7 +19,7 @@ class Finding(CliTest):
         err = self.fails("list")
         self.assertIn("Failed to list models: error querying /models: ", err)
         self.assertIn("localhost:12434", err)
-        self.assertIn("model-runner serve", err)
+        self.assertIn("start-runner", err)
         self.assertIn("MODEL_RUNNER_HOST", err)
         self.assertNotIn("\033", err)  # not a terminal
 
@@ -27,7 +27,7 @@ class Finding(CliTest):
         done = self.cli("status")
         self.assertEqual(done.returncode, 1)
         self.assertTrue(done.stdout.startswith("Docker Model Runner is not running\n"), done.stdout)
-        self.assertIn("model-runner serve", done.stdout)
+        self.assertIn("start-runner", done.stdout)
         done = self.cli("status", "--json")
         self.assertEqual((done.returncode, done.stderr), (1, ""))
         self.assertEqual(json.loads(done.stdout)["running"], False)
@@ -434,7 +434,7 @@ class Running(CliTest):
         self.assertEqual(self.ok("run", "--openaiurl", url + "/v1", "any", "x"), "whole\n")
         self.assertEqual(runner.paths(), ["POST /v1/chat/completions"])
         err = self.fails("run", "--openaiurl", "http://127.0.0.1:1/v1", "any", "x")
-        self.assertNotIn("model-runner serve", err)  # not the runner's fault
+        self.assertNotIn("start-runner", err)  # not the runner's fault
 
     def test_ctrl_c_closes_the_connection(self):
         runner = self.chat(200, sse(*["x"] * 200), pause=0.05)

@@ -132,7 +132,7 @@ class WithRunner(RunnerTest):
 
     def test_runner_that_went_away(self):
         self.stop()
-        self.assertIn("model-runner serve", self.fails("ls"))
+        self.assertIn("start-runner", self.fails("ls"))
         done = self.cli("status")
         self.assertEqual(done.returncode, 1)
         self.assertTrue(re.match("Docker Model Runner is not running", done.stdout))
