@@ -6,6 +6,8 @@ import json
 import math
 import os
 import platform
+import random
+import struct
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,7 @@ BUILD = os.environ["MR_BUILD"]
 HERE = os.path.join(ROOT, "tests", "conformance", "llamacpp")
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 import npm  # noqa: E402
+from hf_model import Gguf, write_gguf  # noqa: E402
 
 ENGINE = os.path.join(BUILD, "model-engine")
 N_VOCAB = 512
@@ -62,6 +65,32 @@ ENCODERS = [("bert", ""), ("nomic-bert", ""), ("jina-bert-v2", ""), ("jina-bert-
 
 def prompt(n):
     return [(i * 7919 + 13 + n * 101) % 500 for i in range(n)]
+
+
+NVFP4 = 40
+E2M1 = (0, 0.5, 1, 1.5, 2, 3, 4, 6)
+
+
+def e4m3(code):
+    exponent, mantissa = code >> 3, code & 7
+    return mantissa * 2.0 ** -9 if exponent == 0 else (1 + mantissa / 8) * 2.0 ** (exponent - 7)
+
+
+def nvfp4(data, scales):
+    """f32 values as blocks of 64, each of the matrices divided by its scale before."""
+    values, out = struct.unpack(f"<{len(data) // 4}f", data), bytearray()
+    for at in range(0, len(values), 64):
+        scale = scales[at * len(scales) // len(values)]
+        block = [v / scale for v in values[at:at + 64]]
+        codes, nibbles = bytearray(), bytearray()
+        for s in range(0, 64, 16):
+            sub = block[s:s + 16]
+            code = next(c for c in range(1, 127) if e4m3(c) * 6 >= max(map(abs, sub)) or c == 126)
+            digits = [min(range(8), key=lambda q: abs(abs(v) / e4m3(code) - E2M1[q])) | (8 if v < 0 else 0) for v in sub]
+            codes.append(code)
+            nibbles += bytes(digits[i] | digits[i + 8] << 4 for i in range(8))
+        out += codes + nibbles
+    return bytes(out)
 
 
 def softmax(logits):
@@ -158,6 +187,56 @@ class LlamaCpp(unittest.TestCase):
                           "256", "--n-ctx", "512")
                 exact = kind == "F16"
                 self.compare(tolerance, 1 if exact else 3, 32 if exact else 0)
+
+    def test_scaled_matrices(self):
+        """NVFP4 as converters write it: blocks, and a factor for each matrix or expert; the factors on F32, too, where
+        llama.cpp rounds nothing."""
+        for options, tolerance in [("--arch llama --untied", 0), ("--arch llama --untied", 1e-3),
+                                   ("--arch qwen3moe --experts 8 --experts-used 3", 1e-3)]:
+            with self.subTest(options=options, tolerance=tolerance):
+                self.make("make_tiny_model", *BASE.split(), *options.split(), "--n-ff", "128")
+                gguf, rng = Gguf(self.model), random.Random(4)
+                tensors = {}
+                for name, (dims, _, data) in gguf.tensors.items():
+                    dims = tuple(d for i, d in enumerate(dims) if i < 2 or d > 1)
+                    if name.startswith("blk.") and len(dims) > 1 and "ffn_gate_inp" not in name:
+                        n = dims[2] if len(dims) > 2 else 1
+                        scales = [rng.uniform(0.25, 4) for _ in range(n)]
+                        tensors[name] = (dims, data) if tolerance else (dims, nvfp4(data, scales), NVFP4)
+                        stem = name.removesuffix("weight")
+                        tensors[stem + "scale"] = ((n,), struct.pack(f"<{n}f", *scales))
+                        tensors[stem + "input_scale"] = ((n,), struct.pack(f"<{n}f", *[3.0] * n))
+                    else:
+                        tensors[name] = (dims, data)
+                write_gguf(self.model, gguf.kv, tensors)
+                self.compare(tolerance or 3e-2, 1 if tolerance else 3, 32 if tolerance else 0)
+
+    def test_dequantization(self):
+        """Types that the shared set does not have, bit by bit; `quantize --type F32` writes what we make of them."""
+        rng = random.Random(5)
+        for name, kind, items, size in [("nvfp4", NVFP4, 64, 36), ("q8_K", 15, 256, 292)]:
+            with self.subTest(type=name):
+                self.make("make_tiny_model", *BASE.split(), "--n-embd", "256", "--n-layers", "1")
+                gguf = Gguf(self.model)
+                dims, blocks = (256, 256), 256 * 256 // items
+                data = bytearray(rng.randbytes(blocks * size))
+                for i in range(blocks):
+                    if name == "q8_K":
+                        struct.pack_into("<f", data, i * size, rng.uniform(-2, 2) * 2.0 ** rng.randrange(-130, 100))
+                    else:
+                        data[i * size] = i % 256
+                tensors = {n: (d, b) for n, (d, _, b) in gguf.tensors.items()}
+                tensors["blk.0.attn_q.weight"] = (dims, bytes(data), kind)
+                write_gguf(self.model, gguf.kv, tensors)
+                out = os.path.join(self.directory.name, "f32.gguf")
+                subprocess.run([ENGINE, "quantize", self.model, out, "--type", "F32"], check=True, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+                theirs = self.peer(dequantize=name, data=bytes(data).hex(), n=256 * 256)["f32"]
+                ours = Gguf(out).tensors["blk.0.attn_q.weight"]
+                self.assertEqual((ours[1], len(ours[2])), (0, 4 * 256 * 256))
+                for i in range(0, len(ours[2]), 4):
+                    got, want = ours[2][i:i + 4], bytes.fromhex(theirs[2 * i:2 * i + 8])
+                    self.assertTrue(got == want or {got, want} <= {b"\0\0\0\0", b"\0\0\0\x80"}, (i, got, want))
 
     def test_encoders(self):
         for arch, options in ENCODERS:

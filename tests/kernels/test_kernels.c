@@ -109,6 +109,7 @@ static size_t scale_offsets(enum weight_type type, size_t ret[2])
     case WT_Q4_0:
     case WT_Q5_0:
     case WT_Q8_0:
+    case WT_Q8_1:
     case WT_IQ4_NL:
     case WT_IQ4_XS:
     case WT_IQ2_XXS:

@@ -310,14 +310,14 @@ def gguf_value(value):
 
 
 def write_gguf(path, kv, tensors):
-    """tensors: name → (dims, fastest first; bytes of f32)."""
+    """tensors: name → (dims, fastest first; bytes), of f32 or of the type that comes third."""
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(kv))
     for key, value in kv.items():
         kind, data = gguf_value(value)
         head += gguf_string(key) + struct.pack("<I", kind) + data
     body = b""
-    for name, (dims, data) in tensors.items():
-        head += gguf_string(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, F32, len(body))
+    for name, (dims, data, *kind) in tensors.items():
+        head += gguf_string(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, *(kind or [F32]), len(body))
         body += data + b"\0" * (-len(data) % 32)
     with open(path, "wb") as f:
         f.write(head + b"\0" * (-len(head) % 32) + body)

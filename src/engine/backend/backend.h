@@ -39,6 +39,10 @@ struct weight_desc {
     enum weight_type type;
     uint32_t rows, cols;    /* a vector (norm, bias) is one row */
     const void *data;       /* rows * row size bytes, as in the file; checked by the caller */
+    /* What products with it are multiplied by: n_scales, one for as many rows each; copied. NULL =
+     * nothing. */
+    const float *scales;
+    uint32_t n_scales;
 };
 
 /* Adapters change what some sequences see of a weight W: W + Σ_i scale_i * factor_i * B_i A_i, with

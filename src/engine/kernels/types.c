@@ -20,6 +20,9 @@ static_assert(sizeof(struct block_iq4_xs) == 136, "iq4_xs");
 static_assert(sizeof(struct block_tq1_0) == 54, "tq1_0");
 static_assert(sizeof(struct block_tq2_0) == 66, "tq2_0");
 static_assert(sizeof(struct block_mxfp4) == 17, "mxfp4");
+static_assert(sizeof(struct block_nvfp4) == 36, "nvfp4");
+static_assert(sizeof(struct block_q8_1) == 36, "q8_1");
+static_assert(sizeof(struct block_q8_k) == 292, "q8_k");
 static_assert(sizeof(struct block_iq1_s) == 50, "iq1_s");
 static_assert(sizeof(struct block_iq1_m) == 56, "iq1_m");
 static_assert(sizeof(struct block_iq2_xxs) == 66, "iq2_xxs");
@@ -54,10 +57,10 @@ static const struct weight_type_info infos[WT_COUNT] = {
     [WT_IQ2_S] = {"IQ2_S", 256, 82, true},
     [WT_IQ3_XXS] = {"IQ3_XXS", 256, 98, true},
     [WT_IQ3_S] = {"IQ3_S", 256, 110, true},
+    [WT_Q8_1] = {"Q8_1", 32, 36, true},
+    [WT_Q8_K] = {"Q8_K", 256, 292, true},
+    [WT_NVFP4] = {"NVFP4", 64, 36, true},
     /* known by size only */
-    [WT_Q8_1] = {"Q8_1", 32, 36, false},
-    [WT_Q8_K] = {"Q8_K", 256, 292, false},
-    [WT_NVFP4] = {"NVFP4", 64, 36, false},
     [WT_I8] = {"I8", 1, 1, false},
     [WT_I16] = {"I16", 1, 2, false},
     [WT_I32] = {"I32", 1, 4, false},

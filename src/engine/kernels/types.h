@@ -162,6 +162,25 @@ struct block_mxfp4 { /* w = 2^(e - 128) * mxfp4_values[q]; nibbles as q4_0 */
     uint8_t qs[QK / 2];
 } ATTR_PACKED;
 
+struct block_nvfp4 { /* w = d * mxfp4_values[q] / 2, 4 sub-blocks of 16, nibbles in the order of q4_0;
+                        d: unsigned, 4 bits of exponent (bias 7), 3 of mantissa; 0x7f is 0 */
+    uint8_t d[4];
+    uint8_t qs[32];
+} ATTR_PACKED;
+
+/* What llama.cpp makes of activations; as weights nobody quantizes to them. */
+
+struct block_q8_1 { /* w = d * q; s is d * the sum of q */
+    uint16_t d, s;
+    int8_t qs[QK];
+} ATTR_PACKED;
+
+struct block_q8_k { /* w = d * q; d is f32, bsums the sums of 16 q each */
+    uint32_t d;
+    int8_t qs[QK_K];
+    int16_t bsums[QK_K / 16];
+} ATTR_PACKED;
+
 /* The IQ types of one to three bits: each 8 items are one entry of a grid of eight values (iq2,
  * iq1) or two of four (iq3), at the sub-block's scale. Signs: bit i is item i; seven bits of signs
  * are eight with an even number of negative ones. */

@@ -105,6 +105,25 @@ static int check_type(const struct gguf_tensor *t, const struct tensor_want *w, 
                                : "");
 }
 
+/* X.scale of X.weight; embeddings are looked up, too, and have none. */
+static const struct gguf_tensor *find_scales(struct tensor_set *s, const struct tensor_want *want)
+{
+    struct str name = str_from(want->name);
+    if (want->vector || want->plain || want->transposed || !str_ends_with(name, STR(".weight")) ||
+        str_starts_with(name, STR("token_embd")))
+        return NULL;
+    char text[GGUF_MAX_NAME + 1];
+    int stem = (int)(name.len - strlen("weight"));
+    snprintf(text, sizeof(text), "%.*sscale", stem, name.ptr);
+    const struct gguf_tensor *t = gguf_tensor_find(s->g, str_from(text));
+    if (!t || t->type != WT_F32 || (t->n_items != 1 && t->n_items != want->stacked))
+        return NULL; /* something else of this name, which is asked for or not known */
+    tensor_set_know(s, text);
+    snprintf(text, sizeof(text), "%.*sinput_scale", stem, name.ptr);
+    tensor_set_know(s, text);
+    return t;
+}
+
 int tensor_set_want(struct tensor_set *s, const struct tensor_want *want, struct error *err)
 {
     const struct gguf_tensor *t = tensor_set_know(s, want->name);
@@ -117,7 +136,7 @@ int tensor_set_want(struct tensor_set *s, const struct tensor_want *want, struct
         s->entries = xrealloc(s->entries, s->cap_entries, sizeof(*s->entries));
     }
     struct tensor_entry *e = &s->entries[s->n_entries++];
-    *e = (struct tensor_entry){.want = *want, .tensor = t};
+    *e = (struct tensor_entry){.want = *want, .tensor = t, .scales = find_scales(s, want)};
     if (want->vector)
         e->want.rows = 1;
     int r = check_shape(t, &e->want, err);
@@ -191,6 +210,10 @@ static int load_entry(struct tensor_set *s, struct tensor_entry *e, struct error
         .cols = e->want.cols,
         .data = t->data,
     };
+    if (e->scales) {
+        desc.scales = e->scales->data;
+        desc.n_scales = (uint32_t)e->scales->n_items;
+    }
     uint64_t row_bytes;
     if (e->want.first_row > 0 && weight_row_bytes(t->type, e->want.cols, &row_bytes))
         desc.data = (const char *)t->data + e->want.first_row * row_bytes;

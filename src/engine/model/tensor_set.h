@@ -11,6 +11,9 @@
  *     tensor_set_complete(&s, "a llama model", err);
  *     tensor_set_load(&s, backend, err);
  *
+ * A matrix X.weight may have X.scale, one number or one for each matrix of a stack: products are
+ * multiplied by it. X.input_scale is for engines that quantize activations.
+ *
  * The set owns the weights that it loaded, and the copies of vectors that were not F32 in the file:
  * both end when it is released. */
 #ifndef ENGINE_MODEL_TENSOR_SET_H
@@ -44,6 +47,7 @@ struct tensor_want {
 struct tensor_entry {
     struct tensor_want want;
     const struct gguf_tensor *tensor;
+    const struct gguf_tensor *scales; /* NULL = none */
     struct weight *weight; /* NULL until it is loaded */
 };
 

@@ -4,6 +4,7 @@
 
     {"model": FILE, "ids": [1, 2], "greedy": 32}   → {"logits": [of the last id], "greedy": [ids], "margins": [logits]}
     {"model": FILE, "ids": [1, 2], "embed": true}  → {"embedding": [pooled as the file says]}
+    {"dequantize": "nvfp4", "data": HEX, "n": 64}  → {"f32": HEX}
 
 or {"error": …}. usage: peer.py DIRECTORY_OF_LIBRARIES
 
@@ -89,7 +90,19 @@ def run(lib, ctx, ids, first, what):
     lib.llama_batch_free(batch)
 
 
+def dequantize(request):
+    data = bytes.fromhex(request["data"])
+    out = (ctypes.c_float * request["n"])()
+    function = getattr(ctypes.CDLL(glob.glob(os.path.join(sys.argv[1], "libggml-base.so"))[0]),
+                       "dequantize_row_" + request["dequantize"])
+    function.restype, function.argtypes = None, [ctypes.c_char_p, ctypes.POINTER(ctypes.c_float), ctypes.c_int64]
+    function(data, out, request["n"])
+    return {"f32": bytes(out).hex()}
+
+
 def answer(lib, request):
+    if "dequantize" in request:
+        return dequantize(request)
     model = lib.llama_model_load_from_file(request["model"].encode(), lib.llama_model_default_params())
     if not model:
         raise ValueError("llama.cpp does not load this file")

@@ -24,6 +24,8 @@ struct weight {
     size_t row_bytes;
     const unsigned char *data; /* the caller's, or `owned` */
     float *owned;
+    float *scales; /* of products, one for scale_rows rows each; NULL = none */
+    uint32_t scale_rows;
     struct low_rank *low_rank; /* [ADAPTERS_MAX], or NULL */
 };
 

@@ -61,9 +61,17 @@ static void copy_vectors(void *arg, size_t begin, size_t end, uint32_t thread)
         memcpy(j->run->b->vectors.data + t * (n + PAD), j->x + t * n, n * sizeof(float));
 }
 
-void matmul_rows(const struct backend_cpu *b, const struct weight *w, size_t begin, size_t end,
-                 const float *x, size_t x_stride, uint32_t n_x, float *y, size_t y_stride,
-                 float *panel)
+static void scale_rows(const struct weight *w, size_t begin, size_t end, uint32_t n_x, float *y,
+                       size_t y_stride)
+{
+    for (size_t t = 0; t < n_x; t++)
+        for (size_t r = begin; r < end; r++)
+            y[t * y_stride + r - begin] *= w->scales[r / w->scale_rows];
+}
+
+static void multiply_rows(const struct backend_cpu *b, const struct weight *w, size_t begin,
+                          size_t end, const float *x, size_t x_stride, uint32_t n_x, float *y,
+                          size_t y_stride, float *panel)
 {
     const struct kernels *k = &b->k;
     if (!needs_panel(b, w, n_x)) {
@@ -80,6 +88,15 @@ void matmul_rows(const struct backend_cpu *b, const struct weight *w, size_t beg
         k->weight[WT_F32].dot(panel, stride * sizeof(float), n, x, x_stride, n_x, w->cols,
                               y + (row - begin), y_stride);
     }
+}
+
+void matmul_rows(const struct backend_cpu *b, const struct weight *w, size_t begin, size_t end,
+                 const float *x, size_t x_stride, uint32_t n_x, float *y, size_t y_stride,
+                 float *panel)
+{
+    multiply_rows(b, w, begin, end, x, x_stride, n_x, y, y_stride, panel);
+    if (w->scales)
+        scale_rows(w, begin, end, n_x, y, y_stride);
 }
 
 static void matmul_part(void *arg, size_t begin, size_t end, uint32_t thread)

@@ -3,6 +3,7 @@
  * Weights of the CPU backend: used where they lie, in the file's blocks. Only tensors of one row
  * (norms, biases) are copied, as f32, so that the vector kernels know one type. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "engine/backend/cpu/cpu.h"
@@ -37,6 +38,11 @@ int cpu_weight_load(struct backend *backend, const struct weight_desc *desc, str
         .row_bytes = (size_t)row_bytes,
         .data = desc->data,
     };
+    if (desc->scales) {
+        w->scale_rows = desc->rows / desc->n_scales;
+        w->scales = xcalloc(desc->n_scales, sizeof(*w->scales));
+        memcpy(w->scales, desc->scales, desc->n_scales * sizeof(*w->scales));
+    }
     if (desc->rows == 1) {
         w->owned = alloc_aligned(desc->cols, sizeof(float));
         if (!w->owned) {
@@ -59,6 +65,7 @@ void cpu_weight_free(struct backend *backend, struct weight *w)
     if (!w)
         return;
     free(w->owned);
+    free(w->scales);
     free(w->low_rank);
     free(w);
 }

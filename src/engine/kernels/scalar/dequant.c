@@ -279,3 +279,51 @@ void dequant_mxfp4_scalar(const void *row, float *dst, size_t n)
         }
     }
 }
+
+/* Half of what the four bits of exponent and three of mantissa say; the top bit is not looked at.
+ */
+static float nvfp4_scale(uint8_t d)
+{
+    uint32_t exponent = d >> 3 & 15, mantissa = d & 7;
+    if (d == 0x7f)
+        return 0.0f;
+    if (exponent == 0)
+        return (float)mantissa * 0x1p-10f;
+    return f32_from_bits((exponent + 119) << 23 | mantissa << 20); /* 2^(e - 8) */
+}
+
+void dequant_nvfp4_scalar(const void *row, float *dst, size_t n)
+{
+    enum { ITEMS = 64, SUB = 16 };
+    const struct block_nvfp4 *b = row;
+    for (; n >= ITEMS; n -= ITEMS, b++) {
+        for (int s = 0; s < ITEMS / SUB; s++, dst += SUB) {
+            float d = nvfp4_scale(b->d[s]);
+            const uint8_t *qs = b->qs + s * SUB / 2;
+            for (int i = 0; i < SUB / 2; i++) {
+                dst[i] = d * (float)kernels__mxfp4_values[qs[i] & 15];
+                dst[i + SUB / 2] = d * (float)kernels__mxfp4_values[qs[i] >> 4];
+            }
+        }
+    }
+}
+
+void dequant_q8_1_scalar(const void *row, float *dst, size_t n)
+{
+    const struct block_q8_1 *b = row;
+    for (; n >= QK; n -= QK, b++, dst += QK) {
+        float d = f16_to_f32(b->d);
+        for (int i = 0; i < QK; i++)
+            dst[i] = d * (float)b->qs[i];
+    }
+}
+
+void dequant_q8_k_scalar(const void *row, float *dst, size_t n)
+{
+    const struct block_q8_k *b = row;
+    for (; n >= QK_K; n -= QK_K, b++, dst += QK_K) {
+        float d = f32_from_bits(b->d);
+        for (int i = 0; i < QK_K; i++)
+            dst[i] = d * (float)b->qs[i];
+    }
+}

@@ -428,7 +428,7 @@ static void test_backend__refusals(void **state)
         enum errc code;
         const char *part;
     } weights[] = {
-        {{"t", WT_Q8_K, 1, 256, data}, ERR_UNSUPPORTED, "Q8_K"},
+        {{"t", WT_I32, 1, 256, data}, ERR_UNSUPPORTED, "I32"},
         {{"t", WT_I32, 1, 4, data}, ERR_UNSUPPORTED, "I32"},
         {{"t", (enum weight_type)5, 1, 4, data}, ERR_UNSUPPORTED, "unknown type 5"},
         {{"t", (enum weight_type)4711, 1, 4, data}, ERR_UNSUPPORTED, "unknown type 4711"},
