@@ -17,7 +17,7 @@
 enum {
     SAVE_BYTES = 8 << 20,   /* the ranges file is replaced after so many new bytes */
     SYNC_BYTES = 128 << 20, /* the data is synced after so many */
-    PIECE_BYTES = 256 << 10,
+    PIECE_BYTES = 1 << 20,  /* large, as waking a thread costs as much as copying 100 KB */
     N_PIECES = 8,
     THREAD_MIN_BYTES = 1 << 20, /* smaller blobs are written and hashed without threads */
     STATE_MAX_BYTES = 4 << 20,
@@ -55,6 +55,7 @@ struct store_partial {
     uint64_t unsynced;     /* guarded by: lock; written since the last sync began */
     uint64_t hashed;       /* guarded by: lock */
     struct piece pieces[N_PIECES]; /* guarded by: lock; the bytes are of whom the state names */
+    struct piece *filling;         /* the caller's; NULL = none */
     uint64_t serial;               /* guarded by: lock */
     bool no_more;                  /* guarded by: lock; nothing will be queued any more */
     bool stop;                     /* guarded by: lock; the hasher need not go on */
@@ -385,12 +386,24 @@ static void start_writer(struct store_partial *p)
         p->has_writer = pthread_create(&p->writer, NULL, writer_main, p) == 0;
 }
 
+/* Hands the piece that is being filled to the threads; with the lock held. */
+static void submit(struct store_partial *p)
+{
+    if (!p->filling)
+        return;
+    p->filling->serial = p->serial++;
+    p->filling->state = PIECE_QUEUED;
+    p->filling = NULL;
+    pthread_cond_broadcast(&p->changed);
+}
+
 /* Waits until everything that was brought is written. */
 static void join_writer(struct store_partial *p)
 {
     if (!p->has_writer)
         return;
     pthread_mutex_lock(&p->lock);
+    submit(p);
     p->no_more = true;
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
@@ -431,31 +444,45 @@ static struct piece *take_piece(struct store_partial *p)
     }
 }
 
-/* Hands bytes to the threads. */
+/* An empty piece to fill, after the last one has been handed on. */
+static int next_piece(struct store_partial *p, struct error *err)
+{
+    pthread_mutex_lock(&p->lock);
+    submit(p);
+    int r = p->thread_error.code != ERR_NONE ? error_copy(err, &p->thread_error) : 0;
+    if (r == 0) {
+        struct piece *x = take_piece(p);
+        if (!x->bytes)
+            x->bytes = xmalloc(PIECE_BYTES);
+        x->state = PIECE_FILLING;
+        x->n = 0;
+        p->filling = x;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return r;
+}
+
+/* Copies bytes into pieces; whole ones go to the threads. */
 static int queue(struct store_partial *p, uint64_t offset, const char *bytes, size_t n,
                  struct error *err)
 {
-    pthread_mutex_lock(&p->lock);
-    while (n > 0 && p->thread_error.code == ERR_NONE) {
-        struct piece *x = take_piece(p);
-        x->state = PIECE_FILLING;
-        pthread_mutex_unlock(&p->lock);
-        if (!x->bytes)
-            x->bytes = xmalloc(PIECE_BYTES);
-        x->n = MIN(n, (size_t)PIECE_BYTES);
-        x->offset = offset;
-        memcpy(x->bytes, bytes, x->n);
-        bytes += x->n;
-        offset += x->n;
-        n -= x->n;
-        pthread_mutex_lock(&p->lock);
-        x->serial = p->serial++;
-        x->state = PIECE_QUEUED;
-        pthread_cond_broadcast(&p->changed);
+    while (n > 0) {
+        struct piece *x = p->filling;
+        if (!x || x->offset + x->n != offset || x->n == PIECE_BYTES) {
+            int r = next_piece(p, err);
+            if (r < 0)
+                return r;
+            x = p->filling;
+            x->offset = offset;
+        }
+        size_t part = MIN(n, PIECE_BYTES - x->n);
+        memcpy(x->bytes + x->n, bytes, part);
+        x->n += part;
+        bytes += part;
+        offset += part;
+        n -= part;
     }
-    int r = p->thread_error.code != ERR_NONE ? error_copy(err, &p->thread_error) : 0;
-    pthread_mutex_unlock(&p->lock);
-    return r;
+    return 0;
 }
 
 /* ---- opening ---- */
