@@ -48,6 +48,11 @@ static const struct command commands[] = {
      .sub = configure_commands, .run = cmd_configure},
     {"context", .summary = "Manage named runners", .sub = context_commands},
     {"df", .summary = "Show the disk usage of the Model Runner", .run = cmd_df},
+    {"doctor", .summary = "Find what commonly goes wrong, and say what to do",
+     .details = "Looks at the socket, the runner and its version, the port, the engine, the models' "
+                "settings,\nthe store's disk, the GPU, proxies and certificates. Exit status 1 when "
+                "it finds a problem.\n",
+     .opts = doctor_opts, .run = cmd_doctor},
     {"inspect", .args = "MODEL", .summary = "Display detailed information on one model",
      .opts = inspect_opts, .min_args = 1, .max_args = 1, .complete = COMPLETE_MODELS,
      .run = cmd_inspect},
