@@ -70,7 +70,7 @@ static int install(bool system, const char *program, const struct json *env, str
     return service_env_write(system, env, err);
 }
 
-/* "NAME=VALUE" of this process, with the service's over them. Never freed: it is for execve(). */
+/* "NAME=VALUE" of this process, with the service's over them; ended by NULL. */
 static char **environment(const struct json *env)
 {
     size_t n = 0;
@@ -81,12 +81,19 @@ static char **environment(const struct json *env)
     for (size_t i = 0; i < n; i++) {
         ptrdiff_t eq = str_find_char(str_from(environ[i]), '=');
         if (eq > 0 && !js_get_n(env, str_make(environ[i], (size_t)eq)))
-            all[used++] = environ[i];
+            all[used++] = xstrdup(environ[i]);
     }
     struct json_iter it = {0};
     while (js_next(env, &it))
         all[used++] = xasprintf("%.*s=%.*s", STR_ARG(it.key), STR_ARG(js_to_str(it.value)));
     return all;
+}
+
+static void environment_free(char **all)
+{
+    for (char **v = all; *v; v++)
+        free(*v);
+    free(all);
 }
 
 /* In the child: nothing that is not safe between fork() and execve(). */
@@ -126,7 +133,7 @@ static int start(bool system, const char *program, const struct json *env, struc
     pid_t pid = fork();
     if (pid == 0)
         become(program, all, lock, log);
-    free(all);
+    environment_free(all);
     if (pid < 0)
         return error_errno(err, errno, "cannot start '%s'", program);
     char text[32];
