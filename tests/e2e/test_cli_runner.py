@@ -60,6 +60,10 @@ class WithRunner(RunnerTest):
         self.ok("unload", "--all")
         self.assertEqual(rows()["context-size"], ["64", "configure"])
         self.assertEqual(rows()["temperature"], ["0.1", "configure"])
+        # Compose and the API set the same things as the command line.
+        self.ok("compose", "--project-name=p", "up", "--model=demo", "--context-size=96", "service")
+        self.assertEqual(rows()["context-size"], ["96", "configure"])
+        self.assertEqual(rows()["temperature"], ["0.1", "configure"])
         self.ok("configure", "--reset", "demo")
         self.assertEqual(self.ok("configure", "show"), "[]\n")
         self.assertEqual(self.fails("show", "--effective", "none"), "Failed to get model none: none: model not found\n")

@@ -50,6 +50,7 @@ MANAGEMENT = [
     ("POST", "/models/ai/x/tag"), ("POST", "/models/ai/x/push"), ("POST", "/models/ai/x/repackage"),
     ("DELETE", "/models/ai/x"), ("POST", "/engines/unload"), ("POST", "/engines/_configure"),
     ("POST", "/engines/llama.cpp/_configure"), ("GET", "/engines/_configure"), ("GET", "/logs"), ("GET", "/engines/df"),
+    ("GET", "/engines/_configure/effective?model=x"),
     ("POST", "/api/pull"), ("POST", "/api/push"), ("POST", "/api/copy"), ("POST", "/api/create"),
     ("DELETE", "/api/delete"), ("GET", "/engines/doors"),
 ]
