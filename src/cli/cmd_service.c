@@ -157,20 +157,24 @@ static void set_number(struct json *env, const char *name, int64_t n)
     js_set_cstr(env, name, text);
 }
 
-/* What of this environment the service needs, too. */
-static void inherit(struct json *env)
+/* What of this environment the service needs, too. A service of the machine has a user and
+ * directories of its own. */
+static void inherit(bool system, struct json *env)
 {
-    static const char *const names[] = {"HTTP_PROXY",
-                                        "HTTPS_PROXY",
-                                        "NO_PROXY",
-                                        "http_proxy",
-                                        "https_proxy",
-                                        "no_proxy",
-                                        "MODEL_RUNNER_REGISTRY_MIRRORS",
-                                        "MODELS_PATH",
-                                        "DOCKER_CONFIG",
-                                        "LLAMA_SERVER_PATH"};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+    static const char *const names[] = {
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+        "MODEL_RUNNER_REGISTRY_MIRRORS",
+        "LLAMA_SERVER_PATH",
+        "MODELS_PATH",
+        "DOCKER_CONFIG",
+    };
+    size_t n = ARRAY_LEN(names) - (system ? 2 : 0);
+    for (size_t i = 0; i < n; i++) {
         const char *value = getenv(names[i]);
         if (value && *value)
             js_set_cstr(env, names[i], value);
@@ -333,7 +337,7 @@ static int start(const struct service *s, const char *done, struct error *err)
 
 static int install(struct service *s, struct error *err)
 {
-    inherit(s->env);
+    inherit(s->o->system, s->env);
     int r = apply_options(s->o, s->env, err);
     return r == 0 ? s->m->install(s->o->system, s->program, s->env, err) : r;
 }

@@ -688,6 +688,30 @@ class Configure(Case):
         self.restart()
         self.assertIn("9", self.argv())
 
+    def test_a_daemon_that_is_killed_leaves_whole_settings(self):
+        for round_number in range(5):
+            acknowledged = []
+
+            def configure():
+                for size in range(1, 10000):
+                    try:
+                        if self.configure(model="m", **{"context-size": size}).status == 202:
+                            acknowledged.append(size)
+                    except (OSError, http.client.HTTPException):
+                        return
+
+            thread = threading.Thread(target=configure)
+            thread.start()
+            self.d.wait_for(lambda: len(acknowledged) > 20 + round_number)
+            self.d.process.kill()
+            self.d.process.wait(30)
+            thread.join()
+            row, = json.loads(self.settings_file())["models"]
+            self.assertIn(row["config"]["context-size"] - acknowledged[-1], (0, 1))
+            self.d.start_again()
+            row, = self.d.get("/engines/_configure").json
+            self.assertIn(row["Config"]["context-size"] - acknowledged[-1], (0, 1))
+
     def test_two_daemons_lose_nothing_of_each_other(self):
         second = Daemon(env={"HOME": self.d.dir, "MODELS_PATH": self.d.dir + "/models2"})
         try:
