@@ -119,6 +119,7 @@ static void list_round(struct fetch *f)
 static int on_write(void *ctx, size_t blob, uint64_t offset, struct str bytes, struct error *err)
 {
     struct fetch *f = ctx;
+    f->m->pulled_bytes += bytes.len;
     return store_partial_write(f->round[blob]->partial, offset, bytes.ptr, bytes.len, err);
 }
 

@@ -354,6 +354,11 @@ int models_disk_usage(struct models *m, uint64_t *ret, struct error *err)
     return store_disk_usage(m->store, ret, err);
 }
 
+uint64_t models_pulled_bytes(struct models *m)
+{
+    return m->pulled_bytes;
+}
+
 int models_waste(struct models *m, uint64_t *ret_bytes, uint64_t *ret_partial, struct error *err)
 {
     struct store_waste waste;

@@ -162,6 +162,8 @@ void models_export_close(struct models_export *e);
 /* Bytes on disk under the root; a file with several names counts once. */
 int models_disk_usage(struct models *m, uint64_t *ret, struct error *err);
 
+uint64_t models_pulled_bytes(struct models *m); /* of layers, since it was opened */
+
 /* What models_prune() would free now, and how much of that are unfinished downloads. */
 int models_waste(struct models *m, uint64_t *ret_bytes, uint64_t *ret_partial, struct error *err);
 

@@ -39,6 +39,7 @@ struct models {
     bool summaries_loaded;                    /* guarded by: meta_lock */
 
     struct registry *registry;
+    _Atomic uint64_t pulled_bytes;
     pthread_mutex_t jobs_lock;
     pthread_cond_t jobs_changed;
     struct job *jobs;       /* guarded by: jobs_lock, like all below; those that can be joined */

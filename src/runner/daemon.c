@@ -15,6 +15,8 @@
 #include "base/paths.h"
 #include "runner/response_store.h"
 #include "runner/doors.h"
+#include "runner/journal.h"
+#include "runner/metrics.h"
 
 /* A socket's path has 107 characters; "/engines/engine-PID-N.sock" needs its share. */
 enum { STOP_GRACE_MS = 5000, LONGEST_RUNTIME_DIR = 64 };
@@ -80,6 +82,8 @@ int daemon_start(const struct settings *settings, struct daemon *ret, struct err
 {
     struct daemon *d = ret;
     *d = (struct daemon){.settings = settings};
+    d->metrics = metrics_new();
+    d->journal = journal_new(settings->journal_mode, settings->journal_bytes);
     int r = make_engine_dir(d, err);
     if (r == 0)
         r = open_models(d, err);
@@ -95,6 +99,7 @@ int daemon_start(const struct settings *settings, struct daemon *ret, struct err
             .wait_timeout_ms = settings->wait_timeout_ns / 1000000,
             .stop_grace_ms = STOP_GRACE_MS,
             .max_runners = settings->max_models,
+            .metrics = d->metrics,
             .max_memory = settings->max_memory_bytes,
         };
         r = scheduler_start(&o, &d->scheduler, err);
@@ -115,6 +120,8 @@ void daemon_stop(struct daemon *d)
     if (d->has_cleaner)
         pthread_join(d->cleaner, NULL);
     models_close(d->models);
+    journal_free(d->journal);
+    metrics_free(d->metrics);
     if (d->engine_dir && strncmp(d->engine_dir, "/tmp/", 5) == 0)
         rmdir(d->engine_dir);
     free(d->engine_dir);

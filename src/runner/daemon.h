@@ -17,6 +17,8 @@ struct daemon {
     bool has_cleaner;
     struct scheduler *scheduler;
     struct response_store *responses; /* of the Responses API, for its next requests */
+    struct metrics *metrics;
+    struct journal *journal; /* the last requests */
     struct doors *doors; /* what it listens on */
     char *engine_dir;                /* private, for the engines' sockets */
 };

@@ -4,24 +4,37 @@
 #include "runner/infer.h"
 
 #include "base/alloc.h"
+#include "runner/journal.h"
+#include "runner/metrics.h"
+#include "runner/watch.h"
 
 int infer(struct daemon *d, struct http_request *r, const char *model, enum engine_mode mode,
           const char *path, struct str body, const struct proxy_sink *sink, struct error *err)
 {
     enum { TRIES = 2 }; /* an engine may have died since it was last used */
-    for (int i = 0; i < TRIES; i++) {
+    struct watch w;
+    struct error why = ERROR_INIT;
+    watch_begin(&w, journal_keeps_text(d->journal));
+    metrics_at_work(d->metrics, 1);
+    int result = 0;
+    bool done = false;
+    for (int i = 0; i < TRIES && result == 0 && !done; i++) {
         struct lease *lease = NULL;
-        int result = scheduler_acquire(d->scheduler, model, mode, r, &lease, err);
-        if (result == -ERR_BUSY)
-            http_respond_header(r, "Retry-After", "5");
+        metrics_waiting(d->metrics, 1);
+        result = scheduler_acquire(d->scheduler, model, mode, r, &lease, &why);
+        metrics_waiting(d->metrics, -1);
         if (result < 0)
-            return result;
-        bool done = proxy_request(r, lease, path, body, sink, i + 1 == TRIES);
-        lease_release(lease);
-        if (done)
             break;
+        done = proxy_request(r, lease, path, body, sink, &w, i + 1 == TRIES);
+        lease_release(lease);
     }
-    return 0;
+    if (result == -ERR_BUSY)
+        http_respond_header(r, "Retry-After", "5");
+    if (result < 0 && result != -ERR_CANCELED)
+        watch_failed(&w, 0, &why);
+    metrics_at_work(d->metrics, -1);
+    watch_end(&w, d, r, model, mode, body);
+    return result < 0 ? error_copy(err, &why) : 0;
 }
 
 char *infer_error_text(struct str answer)

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "http/client.h"
 #include "runner/ledger.h"
+#include "runner/metrics.h"
 #include "runner/scheduler_internal.h"
 
 enum { FIRST_PROBE_MS = 5, LAST_PROBE_MS = 250, PROBE_TIMEOUT_MS = 5000 };
@@ -210,6 +211,7 @@ void *load_main(void *arg)
         log_error("%s: %s", r->typed, err.msg);
     }
 
+    metrics_load(s->metrics, result == 0, (double)(clock_mono_ms() - start_ms) / 1000);
     pthread_mutex_lock(&s->lock);
     bool again = result < 0 && r->state == RUNNER_LOADING && goes_elsewhere(r, &err);
     r->loading = false;

@@ -9,6 +9,7 @@
 #include "http/client.h"
 #include "http/sse.h"
 #include "runner/respond.h"
+#include "runner/watch.h"
 
 /* The client as the one who takes the answer. */
 struct through {
@@ -25,6 +26,7 @@ struct exchange {
     char content_type[128];
     bool plain; /* the answer goes to the client as it is, with the engine's headers */
     bool begun; /* the answer's head was given on */
+    struct watch *watch;
 };
 
 /* Headers that belong to one connection, that we set ourselves, or that say who may read the
@@ -73,12 +75,14 @@ static int on_headers(void *ctx, int status)
 {
     struct exchange *x = ctx;
     x->begun = true;
+    watch_status(x->watch, status, x->content_type);
     return x->sink->begin(x->sink->ctx, status, x->content_type);
 }
 
 static int on_data(void *ctx, struct str piece)
 {
     struct exchange *x = ctx;
+    watch_piece(x->watch, piece);
     return x->sink->piece(x->sink->ctx, piece);
 }
 
@@ -151,6 +155,7 @@ static bool explain(struct exchange *x, struct lease *lease, enum http_fault fau
         return false;
     if (died)
         *err = reason;
+    watch_failed(x->watch, died ? 500 : 502, err);
     x->sink->fail(x->sink->ctx, died ? 500 : 502, err);
     return true;
 }
@@ -163,12 +168,12 @@ static const char *header_line(const struct http_request *r, const char *name, c
 }
 
 bool proxy_request(struct http_request *r, struct lease *lease, const char *path, struct str body,
-                   const struct proxy_sink *sink, bool last)
+                   const struct proxy_sink *sink, struct watch *w, bool last)
 {
     struct error err = ERROR_INIT;
     struct through through = {.client = r};
     const struct proxy_sink plain = {through_begin, through_piece, through_fail, &through};
-    struct exchange x = {.client = r, .sink = sink ? sink : &plain, .plain = !sink};
+    struct exchange x = {.client = r, .sink = sink ? sink : &plain, .plain = !sink, .watch = w};
     const char *query = sink ? "" : http_request_query_string(r);
     CLEANUP_FREE char *url = xasprintf("http://localhost%s%s%s", path, *query ? "?" : "", query);
     CLEANUP_FREE char *accept = NULL;

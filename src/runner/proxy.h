@@ -19,14 +19,16 @@ struct proxy_sink {
     void *ctx;
 };
 
+struct watch;
+
 /* Sends the request's method and query with `body` to `path` of the leased engine, and the answer
  * to the client as it is; with a sink, a POST without a query, and the answer to the sink. The
  * client's leaving cancels the engine's work. An engine that dies gives 500 with the reason in
  * OpenAI's form, or the same as an event inside a stream that has begun.
  *
  * False: the engine is gone, not through this request; nothing was answered, and another one may be
- * tried. With `last` that is an error too. */
+ * tried. With `last` that is an error too. `w` is told of the answer. */
 bool proxy_request(struct http_request *r, struct lease *lease, const char *path, struct str body,
-                   const struct proxy_sink *sink, bool last);
+                   const struct proxy_sink *sink, struct watch *w, bool last);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "models/pull.h"
+#include "runner/metrics.h"
 #include "runner/ollama.h"
 #include "runner/routes.h"
 
@@ -256,6 +257,7 @@ static void transfer(struct daemon *d, struct http_request *r, transfer_fn fn, c
     int result = fn(d->models, name, NULL, on_event, &a, cancel, message, &err);
     http_request_on_cancel(r, NULL, NULL);
     http_cancel_free(cancel);
+    metrics_transfer(d->metrics, fn == models_push, result == 0);
     if (result == 0 && a.stream) {
         send_line(&a, status_line("success"));
     } else if (result == 0) {

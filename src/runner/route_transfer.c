@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "models/pull.h"
+#include "runner/metrics.h"
 #include "runner/respond.h"
 #include "runner/routes.h"
 
@@ -126,6 +127,7 @@ static void transfer(struct daemon *d, struct progress_answer *a, transfer_fn fn
     int r = fn(d->models, name, bearer, on_event, a, cancel, message, &err);
     http_request_on_cancel(a->r, NULL, NULL);
     http_cancel_free(cancel);
+    metrics_transfer(d->metrics, fn == models_push, r == 0);
     finish(a, r, doing, message, &err);
 }
 

@@ -89,6 +89,7 @@ static const struct route {
     {"GET", "/engines/status", route_status, 0, ROUTE_USE},
     {"GET", "/engines/ps", route_ps, 0, ROUTE_USE},
     {"GET", "/engines/df", route_df, 0, 0},
+    {"GET", "/engines/requests", route_requests, 0, 0},
     {"POST", "/engines/unload", route_unload, 0, 0},
     {"GET", "/engines/_configure", route_settings, 0, 0},
     {"GET", "/engines/_configure/effective", route_effective, 0, 0},
@@ -111,6 +112,7 @@ static const struct route {
     {"DELETE", "/models/{name}", route_models_delete, 0, 0},
     {NULL, "/", route_root, 0, ROUTE_OPEN | ROUTE_USE},
     {"GET", "/version", route_version, 0, ROUTE_OPEN | ROUTE_USE},
+    {"GET", "/metrics", route_metrics, 0, 0},
     {"GET", "/logs", route_logs, 0, ROUTE_OPEN},
 };
 
@@ -246,12 +248,12 @@ void routes_handle(struct http_request *r, void *ctx)
     log_debug("%s %s", http_request_method(r), path);
     const struct route *route = find_route(http_request_method(r), path, &found);
     static const char *const guarded_paths[] = {"/models", "/engines", "/api", "/anthropic"};
-    bool guarded = false;
-    for (size_t i = 0; i < ARRAY_LEN(guarded_paths); i++)
+    bool guarded = route && !(route->flags & ROUTE_OPEN);
+    for (size_t i = 0; i < ARRAY_LEN(guarded_paths) && !route; i++)
         guarded = guarded || is_below(path, guarded_paths[i]);
     if (!guard_host(d->settings, r))
         return;
-    if (guarded && !(route && route->flags & ROUTE_OPEN) && !guard_origin(d->settings, r))
+    if (guarded && !guard_origin(d->settings, r))
         return;
     CLEANUP(grant_release) struct grant grant = {0};
     if (!access_check(entrance, r, &grant))

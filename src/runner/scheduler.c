@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "oci/reference.h"
 #include "runner/ledger.h"
+#include "runner/metrics.h"
 #include "runner/scheduler_internal.h"
 #include "runner/tokens.h"
 
@@ -296,6 +297,7 @@ bool scheduler_make_room(struct scheduler *s, bool pinned_too)
     if (!victim)
         return false;
     log_info("unloading %s to make room", victim->typed);
+    metrics_unload(s->metrics, true);
     runner_stop(victim);
     return true;
 }
@@ -573,6 +575,7 @@ static int64_t unload_idle(struct scheduler *s)
             continue;
         }
         log_info("unloading %s, idle", r->typed);
+        metrics_unload(s->metrics, false);
         runner_stop(r);
     }
     return next_ms;
@@ -606,6 +609,7 @@ int scheduler_start(const struct scheduler_options *o, struct scheduler **ret, s
     s->wait_timeout_ms = o->wait_timeout_ms;
     s->stop_grace_ms = o->stop_grace_ms;
     s->max_runners = MAX(o->max_runners, 1U);
+    s->metrics = o->metrics;
     s->max_memory = o->max_memory;
     pthread_mutex_init(&s->lock, NULL);
     pthread_condattr_t attr;

@@ -30,6 +30,7 @@
 
 struct scheduler;
 struct lease;
+struct metrics;
 
 struct scheduler_options {
     struct models *models;   /* must outlive the scheduler */
@@ -42,12 +43,16 @@ struct scheduler_options {
     int64_t wait_timeout_ms; /* for a free place */
     int64_t stop_grace_ms;   /* between SIGTERM and SIGKILL */
     unsigned max_runners;
+    struct metrics *metrics; /* loads and unloads are counted there */
     uint64_t max_memory; /* for all engines together, in bytes; 0 = what the machine has */
 };
 
 int scheduler_start(const struct scheduler_options *o, struct scheduler **ret, struct error *err);
 /* Stops every engine and waits for them. NULL is fine. */
 void scheduler_stop(struct scheduler *s);
+
+/* The name in full, or as it is when it is no reference. The caller frees. */
+char *scheduler_full_name(const char *model);
 
 /* May the client use this model? ERR_DENIED when its access token does not cover it. */
 int scheduler_permit(struct http_request *client, const char *model, struct error *err);

@@ -75,6 +75,7 @@ struct scheduler {
     int64_t wait_timeout_ms;
     int64_t stop_grace_ms;
     unsigned max_runners;
+    struct metrics *metrics;
     uint64_t max_memory;
     pthread_t janitor;
     char *settings_file; /* NULL = nothing is kept */
@@ -105,7 +106,6 @@ int find_target(struct scheduler *s, const char *model, enum engine_mode mode, s
 enum engine_mode process_mode(const struct engine *e, enum engine_mode mode);
 
 /* The name in full, or as it is when it is no reference. The caller frees. */
-char *scheduler_full_name(const char *model);
 /* The model's id; its full name while it is not in the store. The caller frees. */
 char *scheduler_model_key(struct scheduler *s, const char *model);
 

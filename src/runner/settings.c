@@ -24,6 +24,8 @@ enum {
     DEFAULT_PULLS = 2,
     MAX_BODY_MIB = 4096,
     MAX_MEMORY_MIB = 1 << 24,
+    MAX_REQUESTS_MIB = 4096,
+    DEFAULT_REQUESTS_MIB = 8,
     DEFAULT_BODY_MIB = 64,
 };
 
@@ -104,6 +106,12 @@ const struct opt serve_opts[] = {
     {"max-body", 0, OPT_INT, AT(max_body_mib), "MIB",
      "how large the body of an inference request may be (default 64)",
      .env = "MODEL_RUNNER_MAX_BODY", .min = 1, .max = MAX_BODY_MIB},
+    {"requests", 0, OPT_STRING, AT(requests), "MODE",
+     "what `docker model requests` may show: on, redacted (no texts) or off (default on)",
+     .env = "MODEL_RUNNER_REQUESTS"},
+    {"requests-memory", 0, OPT_INT, AT(requests_mib), "MIB",
+     "how much memory the requests that it shows take at most (default 8)",
+     .env = "MODEL_RUNNER_REQUESTS_MEMORY", .min = 1, .max = MAX_REQUESTS_MIB},
     {"origins", 0, OPT_STRING, AT(origins), "LIST",
      "web origins that may use the API besides those of this machine, comma-separated; * = all",
      .env = "DMR_ORIGINS"},
@@ -321,7 +329,7 @@ static int group_settings(const struct serve_options *o, struct settings *s, str
 static int limits(const struct serve_options *o, struct settings *s, struct error *err)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    int64_t models = 0, pulls = 0, body_mib = 0, memory_mib = 0;
+    int64_t models = 0, pulls = 0, body_mib = 0, memory_mib = 0, requests_mib = 0;
     int r = number_setting(o->max_models, "MODEL_RUNNER_MAX_MODELS", 1, MAX_MODELS,
                            cpus < 1 ? 1 : MIN(cpus, 8), &models, err);
     if (r == 0)
@@ -333,6 +341,12 @@ static int limits(const struct serve_options *o, struct settings *s, struct erro
     if (r == 0)
         r = number_setting(o->max_memory_mib, "MODEL_RUNNER_MAX_MEMORY", 1, MAX_MEMORY_MIB, 0,
                            &memory_mib, err);
+    if (r == 0)
+        r = number_setting(o->requests_mib, "MODEL_RUNNER_REQUESTS_MEMORY", 1, MAX_REQUESTS_MIB,
+                           DEFAULT_REQUESTS_MIB, &requests_mib, err);
+    const char *requests = text_setting(o->requests, "MODEL_RUNNER_REQUESTS");
+    if (r == 0 && requests)
+        r = journal_mode_parse(str_from(requests), &s->journal_mode, err);
     if (r == 0)
         r = duration_setting(o->idle_timeout_ns, "MODEL_RUNNER_IDLE_TIMEOUT", 300 * SECOND_NS,
                              &s->idle_timeout_ns, err);
@@ -347,6 +361,7 @@ static int limits(const struct serve_options *o, struct settings *s, struct erro
     if (s->load_timeout_ns <= 0 || s->wait_timeout_ns < 0)
         return error_set(err, ERR_INVALID, "the load and wait timeouts must be positive");
     s->max_models = (unsigned)models;
+    s->journal_bytes = (uint64_t)requests_mib << 20;
     s->max_memory_bytes = (uint64_t)memory_mib << 20;
     s->max_pulls = (unsigned)pulls;
     s->max_body_bytes = (uint64_t)body_mib << 20;

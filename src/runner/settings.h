@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/opt.h"
 #include "engines/engine.h"
+#include "runner/journal.h"
 
 /* What `serve` parses; settings_load() turns it into settings. */
 struct serve_options {
@@ -44,6 +45,8 @@ struct serve_options {
     int64_t max_models;
     int64_t max_pulls;
     int64_t max_body_mib;
+    const char *requests;
+    int64_t requests_mib;
     int64_t max_memory_mib;
     const char *log_level;
 };
@@ -80,6 +83,8 @@ struct settings {
     unsigned max_models;
     unsigned max_pulls;
     uint64_t max_body_bytes;
+    enum journal_mode journal_mode;
+    uint64_t journal_bytes;
     uint64_t max_memory_bytes; /* of all engines; 0 = what the machine has */
     enum log_level log_level;
     struct serve_options given; /* the options as they were given */

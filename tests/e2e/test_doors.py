@@ -52,7 +52,7 @@ MANAGEMENT = [
     ("POST", "/engines/llama.cpp/_configure"), ("GET", "/engines/_configure"), ("GET", "/logs"), ("GET", "/engines/df"),
     ("GET", "/engines/_configure/effective?model=x"),
     ("POST", "/api/pull"), ("POST", "/api/push"), ("POST", "/api/copy"), ("POST", "/api/create"),
-    ("DELETE", "/api/delete"), ("GET", "/engines/doors"),
+    ("DELETE", "/api/delete"), ("GET", "/engines/doors"), ("GET", "/metrics"), ("GET", "/engines/requests"),
 ]
 USE = [("POST", "/engines/v1/chat/completions"), ("POST", "/v1/chat/completions"), ("GET", "/engines/v1/models"),
        ("GET", "/models"), ("GET", "/"), ("GET", "/version"), ("GET", "/api/tags"), ("POST", "/anthropic/v1/messages")]
