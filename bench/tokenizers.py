@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""MB/s of tokenizers on texts of 1 MB, beside llama.cpp's where node-llama-cpp is installed.
+"""MB/s of tokenizers on texts of 1 MB, beside llama.cpp's.
 
-    bench/tokenizers.py BUILD_DIR VOCABULARY.gguf... [--peer node_modules/node-llama-cpp]
+    bench/tokenizers.py BUILD_DIR VOCABULARY.gguf... [--peer DIRECTORY_OF_LIBRARIES]
 
 The texts are prose, code, and what is hard: no spaces, one character, digits, emoji, white space.
 """
@@ -48,7 +48,7 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("build")
     p.add_argument("vocabularies", nargs="+")
-    p.add_argument("--peer", help="the directory of node-llama-cpp")
+    p.add_argument("--peer", help="libraries of llama.cpp, see peer_tokenizer.py")
     args = p.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         paths = []
@@ -58,7 +58,7 @@ def main():
                 f.write(text.encode("utf-8")[:SIZE])
         for vocabulary in args.vocabularies:
             ours = run([os.path.join(args.build, "bench", "bench_tokenizer"), vocabulary, *paths])
-            peer = run(["node", os.path.join(HERE, "peer_tokenizer.mjs"), args.peer, vocabulary, *paths]) if args.peer else {}
+            peer = run(["python3", os.path.join(HERE, "peer_tokenizer.py"), args.peer, vocabulary, *paths]) if args.peer else {}
             print(os.path.basename(vocabulary))
             for path in paths:
                 mine, other = ours.get(path), peer.get(path)

@@ -24,13 +24,11 @@ int plamo2_init(struct tokenizer *t, struct error *err)
                              "the vocabulary has no token <0x%02X>, but its model 'plamo2' needs "
                              "one for every byte",
                              (unsigned)b);
-    int r = trie_init(&t->words);
+    int r = words_init(t, err);
     for (int32_t id = 0; r == 0 && id < t->n_tokens; id++)
         if (!(t->attrs[id] & IS_BYTE))
-            r = trie_add(&t->words, strtab_get(&t->strings, id), id);
-    if (r < 0)
-        return error_set(err, ERR_NOMEM, "no memory for a vocabulary of %d tokens", t->n_tokens);
-    return 0;
+            r = words_add(t, strtab_get(&t->strings, id), id, err);
+    return r;
 }
 
 /* The best way from one place to the end of the text. */

@@ -45,15 +45,15 @@ void rwkv_unescape(struct str text, struct buf *out)
 int rwkv_init(struct tokenizer *t, struct error *err)
 {
     CLEANUP_BUF struct buf text = BUF_INIT(SIZE_MAX / 4);
-    int r = trie_init(&t->words);
+    int r = words_init(t, err);
     for (int32_t id = t->n_tokens; r == 0 && id-- > 0;) { /* of equals the last one counts */
         buf_clear(&text);
         rwkv_unescape(strtab_get(&t->strings, id), &text);
-        r = text.failed ? -ERR_NOMEM : trie_add(&t->words, buf_str(&text), id);
+        r = buf_check(&text, "a token", err);
+        if (r == 0)
+            r = words_add(t, buf_str(&text), id, err);
     }
-    if (r < 0)
-        return error_set(err, ERR_NOMEM, "no memory for a vocabulary of %d tokens", t->n_tokens);
-    return 0;
+    return r;
 }
 
 void rwkv_encode(struct encoder *e, struct str text)

@@ -4,8 +4,9 @@
  * their text is a token, the one with the highest score first. What ends as no token is given as
  * bytes.
  *
- * This is defined on the whole text. In most vocabularies no token has a space behind anything but
- * spaces, so nothing ever merges over the end of a word, and word by word gives the same. */
+ * This is defined on the whole text. But nothing ever merges between two characters that are
+ * neighbours in no token, nor, in most vocabularies, over the end of a word, since no token has a
+ * space behind anything but spaces: part by part gives the same. */
 #include "engine/text/vocab.h"
 
 #include <stdlib.h>
@@ -58,14 +59,49 @@ static bool word_begins(struct str s, size_t at)
            !str_ends_with(str_sub(s, 0, at), mark);
 }
 
+static bool is_token_or_char(const struct tokenizer *t, struct str s)
+{
+    return s.len == char_len((unsigned char)s.ptr[0]) || strtab_find(&t->strings, s) >= 0;
+}
+
+/* Two symbols could become this token. "<0x0A>" is one, but text seldom merges to it. */
+static bool can_be_merged(const struct tokenizer *t, struct str text)
+{
+    for (size_t at = 1; at < text.len; at++)
+        if (is_token_or_char(t, str_sub(text, 0, at)) &&
+            is_token_or_char(t, str_sub(text, at, SIZE_MAX)))
+            return true;
+    return false;
+}
+
 void spm_init(struct tokenizer *t)
 {
     t->words_apart = true;
     for (int32_t id = 0; id < t->n_tokens; id++) {
         struct str text = strtab_get(&t->strings, id);
-        for (size_t at = 1; at < text.len && t->words_apart; at++)
-            t->words_apart = !word_begins(text, at);
+        if (t->attrs[id] & IS_BYTE && !can_be_merged(t, text))
+            continue;
+        for (size_t at = 1; at < text.len; at++) {
+            unsigned char before = (unsigned char)text.ptr[at - 1],
+                          behind = (unsigned char)text.ptr[at];
+            t->joins[before][behind / 64] |= (uint64_t)1 << behind % 64;
+            t->words_apart = t->words_apart && !word_begins(text, at);
+        }
     }
+}
+
+/* How much of s, which is not empty, merges by itself. */
+static size_t part_length(const struct tokenizer *t, struct str s)
+{
+    size_t at = MIN(char_len((unsigned char)s.ptr[0]), s.len);
+    while (at < s.len) {
+        unsigned char before = (unsigned char)s.ptr[at - 1], behind = (unsigned char)s.ptr[at];
+        bool joins = t->joins[before][behind / 64] >> behind % 64 & 1;
+        if (!joins || (t->words_apart && word_begins(s, at)))
+            break;
+        at += MIN(char_len(behind), s.len - at);
+    }
+    return at;
 }
 
 static int word_encode(struct encoder *e, struct str word)
@@ -98,9 +134,7 @@ int spm_encode(struct encoder *e, struct str text, bool space_prefix, struct err
         return error_set(err, ERR_NOMEM, "no memory to tokenize %zu bytes of text", text.len);
     struct str rest = str_make(escaped, len);
     while (rest.len > 0) {
-        size_t end = e->t->words_apart ? 1 : rest.len;
-        while (end < rest.len && !word_begins(rest, end))
-            end++;
+        size_t end = part_length(e->t, rest);
         if (word_encode(e, str_sub(rest, 0, end)) < 0)
             return error_set(err, ERR_NOMEM, "no memory to tokenize %zu bytes of text", text.len);
         rest = str_sub(rest, end, SIZE_MAX);

@@ -8,29 +8,7 @@
 
 #include "base/alloc.h"
 
-struct trie_edge {
-    uint32_t node;
-    uint32_t child; /* 0 = free */
-    unsigned char byte;
-};
-
 enum { TRIE_MAX_NODES = 1 << 29 };
-
-static uint32_t edge_hash(uint32_t node, unsigned char byte)
-{
-    uint64_t h = (((uint64_t)node << 8) | byte) * 0x9e3779b97f4a7c15u;
-    return (uint32_t)(h >> 32);
-}
-
-static struct trie_edge *edge_find(const struct trie *t, uint32_t node, unsigned char byte)
-{
-    uint32_t mask = t->n_slots - 1;
-    for (uint32_t i = edge_hash(node, byte) & mask;; i = (i + 1) & mask) {
-        struct trie_edge *e = &t->edges[i];
-        if (e->child == 0 || (e->node == node && e->byte == byte))
-            return e;
-    }
-}
 
 static int edges_grow(struct trie *t)
 {
@@ -43,7 +21,7 @@ static int edges_grow(struct trie *t)
     t->n_slots = n_slots;
     for (uint32_t i = 0; i < old.n_slots; i++) {
         if (old.edges[i].child != 0)
-            *edge_find(t, old.edges[i].node, old.edges[i].byte) = old.edges[i];
+            *trie_edge_at(t, old.edges[i].node, old.edges[i].byte) = old.edges[i];
     }
     free(old.edges);
     return 0;
@@ -93,11 +71,6 @@ void trie_release(struct trie *t)
     *t = (struct trie){0};
 }
 
-uint32_t trie_step(const struct trie *t, uint32_t node, unsigned char byte)
-{
-    return node == 0 ? t->root_child[byte] : edge_find(t, node, byte)->child;
-}
-
 static int child_add(struct trie *t, uint32_t node, unsigned char byte)
 {
     if (t->n == t->cap && nodes_grow(t) < 0)
@@ -111,7 +84,7 @@ static int child_add(struct trie *t, uint32_t node, unsigned char byte)
     if (node == 0) {
         t->root_child[byte] = child;
     } else {
-        *edge_find(t, node, byte) = (struct trie_edge){node, child, byte};
+        *trie_edge_at(t, node, byte) = (struct trie_edge){node, child, byte};
         t->n_edges++;
     }
     return 0;

@@ -126,17 +126,18 @@ int ugm_init(struct tokenizer *t, const struct vocab_source *src, struct error *
     if (r < 0)
         return r;
     float min_score = FLT_MAX;
-    r = trie_init(&t->words);
-    if (r == 0)
-        r = trie_init(&t->user_defined);
+    r = words_init(t, err);
+    if (r == 0 && trie_init(&t->user_defined) < 0)
+        r = words_no_memory(t, err);
     for (int32_t id = 0; r == 0 && id < t->n_tokens; id++) {
         int32_t type = type_of(src, id);
         if (type == TOKEN_NORMAL)
             min_score = MIN(min_score, t->scores[id]);
         if (type == TOKEN_NORMAL || type == TOKEN_USER_DEFINED || type == TOKEN_UNUSED)
-            r = trie_add(&t->words, strtab_get(&t->strings, id), id);
-        if (r == 0 && type == TOKEN_USER_DEFINED)
-            r = trie_add(&t->user_defined, strtab_get(&t->strings, id), id);
+            r = words_add(t, strtab_get(&t->strings, id), id, err);
+        if (r == 0 && type == TOKEN_USER_DEFINED &&
+            trie_add(&t->user_defined, strtab_get(&t->strings, id), id) < 0)
+            r = words_no_memory(t, err);
     }
     t->unknown_score = min_score - UNKNOWN_PENALTY;
     for (int32_t id = 0; id < t->n_tokens; id++) /* they are taken before all others */
@@ -144,9 +145,7 @@ int ugm_init(struct tokenizer *t, const struct vocab_source *src, struct error *
             t->scores[id] = 0;
     if (r == 0)
         find_plain(t);
-    if (r < 0)
-        return error_set(err, ERR_NOMEM, "no memory for a vocabulary of %d tokens", t->n_tokens);
-    return 0;
+    return r;
 }
 
 void ugm_release(struct tokenizer *t)
@@ -223,9 +222,8 @@ static void append_spaced(struct spaces *sp, struct str s, struct buf *out)
                 sp->prefix_given = true;
             }
         }
-        size_t end = i + 1;
-        while (end < s.len && s.ptr[end] != ' ')
-            end++;
+        const char *space = memchr(s.ptr + i, ' ', s.len - i);
+        size_t end = space ? (size_t)(space - s.ptr) : s.len;
         buf_append(out, str_sub(s, i, end - i));
         i = end;
     }
@@ -234,15 +232,22 @@ static void append_spaced(struct spaces *sp, struct str s, struct buf *out)
 static int normalise(const struct tokenizer *t, struct str text, struct buf *out, struct error *err)
 {
     struct spaces sp = {.t = t};
+    struct str run = {0}; /* parts that stay as they are and lie behind each other */
     while (text.len > 0) {
         struct str part = {0};
         size_t len = 0;
         if (normalise_prefix(t, text, &part, &len) < 0)
             return error_set(err, ERR_CORRUPT,
                              "tokenizer.ggml.precompiled_charsmap leads outside itself");
-        append_spaced(&sp, part, out);
         text = str_sub(text, len, SIZE_MAX);
+        if (run.len > 0 && part.ptr == run.ptr + run.len) {
+            run.len += part.len;
+            continue;
+        }
+        append_spaced(&sp, run, out);
+        run = part;
     }
+    append_spaced(&sp, run, out);
     return buf_check(out, "the normalised text", err);
 }
 

@@ -54,6 +54,8 @@ bool unicode_is_space(uint32_t cp)
 {
     if (cp < 0x80)
         return cp == ' ' || (cp >= '\t' && cp <= '\r');
+    if (cp > 0x3000)
+        return false;
     return cp == 0x85 || cp == 0xa0 || cp == 0x1680 || (cp >= 0x2000 && cp <= 0x200a) ||
            cp == 0x2028 || cp == 0x2029 || cp == 0x202f || cp == 0x205f || cp == 0x3000;
 }
@@ -75,17 +77,25 @@ static uint32_t pair_find(const struct unicode_pair *pairs, size_t n, uint32_t c
     return lo < n && pairs[lo].from == cp ? pairs[lo].to : cp;
 }
 
+/* Pictures, which have neither cases nor parts. */
+static bool is_picture(uint32_t cp)
+{
+    return cp >> 12 == 0x1f;
+}
+
 uint32_t unicode_to_lower(uint32_t cp)
 {
     if (cp < 0x80)
         return cp >= 'A' && cp <= 'Z' ? cp + ('a' - 'A') : cp;
+    if (is_picture(cp))
+        return cp;
     static _Thread_local size_t last;
     return pair_find(unicode_lower, unicode_lower_n, cp, &last);
 }
 
 uint32_t unicode_base_char(uint32_t cp)
 {
-    if (cp < 0x80)
+    if (cp < 0x80 || is_picture(cp))
         return cp;
     if (cp >= HANGUL_FIRST && cp <= HANGUL_LAST)
         return HANGUL_LEAD + (cp - HANGUL_FIRST) / HANGUL_PER_LEAD;

@@ -57,7 +57,10 @@ struct tokenizer {
     struct strtab strings;
     uint16_t *attrs;  /* [n_tokens] enum token_attr */
     float *scores;    /* [n_tokens] SPM, UGM, PLaMo 2; else NULL */
-    bool words_apart; /* SPM: no token goes on behind a word, so words merge by themselves */
+    /* SPM: no token goes on behind a word, so words merge by themselves; and no characters merge
+     * the last byte of the first and the first of the second of which stand in no token. */
+    bool words_apart;
+    uint64_t joins[256][4]; /* bits: characters ending and beginning so are neighbours in a token */
     size_t max_len;   /* bytes of the longest token */
     struct special special;
 
@@ -122,6 +125,11 @@ void spm_init(struct tokenizer *t);
 int bpe_init(struct tokenizer *t, const struct vocab_source *src, struct error *err);
 void bpe_release(struct tokenizer *t);
 int wpm_init(struct tokenizer *t, const struct vocab_source *src, struct error *err);
+/* words.c: `words`, of tokens of bounded length. ERR_NOMEM, ERR_UNSUPPORTED. */
+int words_init(struct tokenizer *t, struct error *err);
+int words_add(struct tokenizer *t, struct str word, int32_t id, struct error *err);
+int words_no_memory(const struct tokenizer *t, struct error *err);
+
 int ugm_init(struct tokenizer *t, const struct vocab_source *src, struct error *err);
 void ugm_release(struct tokenizer *t);
 int rwkv_init(struct tokenizer *t, struct error *err);

@@ -12,12 +12,10 @@ int wpm_init(struct tokenizer *t, const struct vocab_source *src, struct error *
 {
     t->lowercase = src->lowercase != 0;
     t->strip_accents = src->strip_accents >= 0 ? src->strip_accents > 0 : t->lowercase;
-    int r = trie_init(&t->words);
+    int r = words_init(t, err);
     for (int32_t id = 0; r == 0 && id < t->n_tokens; id++)
-        r = trie_add(&t->words, strtab_get(&t->strings, id), id);
-    if (r < 0)
-        return error_set(err, ERR_NOMEM, "no memory for a vocabulary of %d tokens", t->n_tokens);
-    return 0;
+        r = words_add(t, strtab_get(&t->strings, id), id, err);
+    return r;
 }
 
 /* Characters that are words of their own: the CJK blocks of BERT's tokenizer. */

@@ -346,13 +346,37 @@ static void test_kinds__whitespace(void **state)
     tokenizer_free(t);
 }
 
+/* Time per byte grows with the longest word that the vocabulary may look for. */
+static void test_words__are_bounded(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    struct tokenizer *t = NULL;
+    char *word = malloc(1026);
+    memset(word, 'a', 1025);
+    word[1025] = '\0';
+    for (int longer = 0; longer < 2; longer++) {
+        const struct entry entries[] = {{"<unk>", 0, TOKEN_UNKNOWN}, {word, -1, TOKEN_NORMAL}};
+        struct vocab v;
+        vocab_fill(&v, "t5", entries, ARRAY_LEN(entries));
+        v.tokens[1].len = longer ? 1025 : 1024;
+        if (longer) {
+            assert_fails(tokenizer_create(&v.src, &t, &err), ERR_UNSUPPORTED, "1025 bytes");
+        } else {
+            assert_ok(tokenizer_create(&v.src, &t, &err));
+            tokenizer_free(t);
+        }
+    }
+    free(word);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kinds__unigram),      cmocka_unit_test(test_kinds__unigram_spaces),
         cmocka_unit_test(test_kinds__unigram_long), cmocka_unit_test(test_kinds__unigram_bad_map),
         cmocka_unit_test(test_kinds__rwkv),         cmocka_unit_test(test_kinds__plamo2),
-        cmocka_unit_test(test_kinds__whitespace),
+        cmocka_unit_test(test_kinds__whitespace),   cmocka_unit_test(test_words__are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
