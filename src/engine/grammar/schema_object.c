@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "engine/grammar/key_trie.h"
 #include "engine/grammar/schema_internal.h"
 
 enum {
@@ -346,18 +347,13 @@ static int free_keys(struct schema_ctx *c, const struct conj *conj, const struct
     return 0;
 }
 
-/* , "key": value */
-static void write_pair(struct schema_ctx *c, bool first, struct str key, uint32_t rule,
-                       uint32_t from, uint32_t to)
+/* : value, behind a key. */
+static uint32_t write_value(struct schema_ctx *c, uint32_t rule, uint32_t to)
 {
-    uint32_t at = from, value = nfa_node(c->a);
-    if (!first) {
-        at = nfa_node(c->a);
-        schema_space(c, nfa_literal(c->a, from, STR(",")), at);
-    }
-    at = nfa_literal(c->a, nfa_literal(c->a, at, STR("\"")), key);
-    schema_space(c, nfa_literal(c->a, at, STR("\":")), value);
+    uint32_t colon = nfa_node(c->a), value = nfa_node(c->a);
+    schema_space(c, nfa_literal(c->a, colon, STR(":")), value);
     nfa_call(c->a, value, to, rule);
+    return colon;
 }
 
 static void write_free_pair(struct schema_ctx *c, bool first, const struct key_set *keys,
@@ -386,6 +382,32 @@ static uint32_t rule_of_keys(struct schema_ctx *c, const struct key_set *keys)
     return rule;
 }
 
+/* From the nodes (i, k) of the grid, `, "key": value` for each of the properties that may come
+ * next: those up to the next one that must be there. */
+static void write_keys(struct schema_ctx *c, const struct object *o, const uint32_t *grid,
+                       uint32_t n_k, uint32_t k)
+{
+    struct key_trie keys;
+    key_trie_init(&keys, c->a);
+    uint32_t root = 0;
+    for (size_t i = o->n; i-- > 0 && !c->a->full;) {
+        CLEANUP_BUF struct buf key = BUF_INIT(KEY_TEXT_MAX);
+        buf_push(&key, '"');
+        schema_string_text(o->list[i].name, &key);
+        buf_push(&key, '"');
+        if (buf_check(&key, "a property's name", c->err) < 0)
+            c->a->full = true;
+        uint32_t to = grid[(i + 1) * (n_k + 1) + MIN(k + 1, n_k)], at = grid[i * (n_k + 1) + k];
+        root = key_trie_add(&keys, o->list[i].required ? 0 : root, buf_str(&key),
+                            write_value(c, o->list[i].rule, to));
+        if (k == 0)
+            nfa_empty(c->a, at, key_trie_start(&keys, root));
+        else
+            schema_space(c, nfa_literal(c->a, at, STR(",")), key_trie_start(&keys, root));
+    }
+    key_trie_release(&keys);
+}
+
 /* Nodes (i, k): declared properties up to i are behind us, k were written; k stops counting where
  * more makes no difference. */
 static int write_grid(struct schema_ctx *c, const struct object *o,
@@ -402,18 +424,11 @@ static int write_grid(struct schema_ctx *c, const struct object *o,
     for (uint64_t i = 0; i < n_nodes; i++)
         grid[i] = nfa_node(a);
     nfa_empty(a, from, grid[0]);
-    for (size_t i = 0; i < o->n && !a->full; i++) {
-        CLEANUP_BUF struct buf key = BUF_INIT(KEY_TEXT_MAX);
-        schema_string_text(o->list[i].name, &key);
-        if (buf_check(&key, "a property's name", c->err) < 0)
-            a->full = true;
-        for (uint32_t k = 0; k <= n_k; k++) {
-            uint32_t at = grid[i * (n_k + 1) + k], *next = &grid[(i + 1) * (n_k + 1)];
-            if (!o->list[i].required)
-                nfa_empty(a, at, next[k]);
-            if (k < n_k || !limited)
-                write_pair(c, k == 0, buf_str(&key), o->list[i].rule, at, next[MIN(k + 1, n_k)]);
-        }
+    for (uint32_t k = 0; k <= n_k && !a->full; k++) {
+        if (k < n_k || !limited)
+            write_keys(c, o, grid, n_k, k);
+        for (size_t i = o->n; i-- > 0 && !o->list[i].required;) /* none of the rest */
+            nfa_empty(a, grid[i * (n_k + 1) + k], grid[o->n * (n_k + 1) + k]);
     }
     uint32_t *last = &grid[o->n * (n_k + 1)];
     for (size_t s = 0; s < free_sets->n; s++) {

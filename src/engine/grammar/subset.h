@@ -7,7 +7,7 @@
 #include "engine/grammar/nfa.h"
 
 /* Together the limits bound the work: a fraction of a second for the worst of grammars. */
-enum { SUBSET_STATES_MAX = 1 << 16, SUBSET_ITEMS_MAX = 1 << 22, SUBSET_NONE = 0 };
+enum { SUBSET_STATES_MAX = 1 << 17, SUBSET_ITEMS_MAX = 1 << 22, SUBSET_NONE = 0 };
 
 struct subset {
     const struct nfa *nfa;

@@ -250,11 +250,83 @@ static void test_masks__equal_bytes(void **state)
     free(storage);
 }
 
+/* Some of these names begin with another: every choice of them, under every bound. */
+static const char *const few[] = {"a", "ab", "b", "abc"};
+
+static void few_schema(unsigned required, int min, int max, struct buf *out)
+{
+    buf_append_c(out, "{\"type\":\"object\",\"properties\":{");
+    for (unsigned i = 0; i < ARRAY_LEN(few); i++)
+        buf_printf(out, "%s\"%s\":{\"type\":\"integer\"}", i > 0 ? "," : "", few[i]);
+    buf_append_c(out, "},\"required\":[");
+    for (unsigned i = 0, n = 0; i < ARRAY_LEN(few); i++)
+        if (required >> i & 1)
+            buf_printf(out, "%s\"%s\"", n++ > 0 ? "," : "", few[i]);
+    buf_printf(out, "],\"minProperties\":%d,\"maxProperties\":%d}", min, max);
+}
+
+static void test_schema__chosen_properties(void **state)
+{
+    (void)state;
+    const unsigned all = 1u << ARRAY_LEN(few);
+    for (unsigned required = 0; required < all; required++) {
+        for (int bounds = 0; bounds < 25; bounds++) {
+            int min = bounds / 5, max = bounds % 5;
+            struct error err = ERROR_INIT;
+            CLEANUP_BUF struct buf schema = BUF_INIT(4096);
+            CLEANUP_JSON struct json *v = NULL;
+            CLEANUP(cleanup_grammar) struct grammar *g = NULL;
+            few_schema(required, min, max, &schema);
+            assert_ok(js_parse(buf_str(&schema), "a schema", &v, &err));
+            if (grammar_from_schema(v, &g, &err) < 0) { /* nothing can fit it */
+                assert_true(min > max || __builtin_popcount(required) > max);
+                continue;
+            }
+            for (unsigned chosen = 0; chosen < all; chosen++) {
+                int n = __builtin_popcount(chosen);
+                CLEANUP_BUF struct buf text = BUF_INIT(4096);
+                for (unsigned i = 0; i < ARRAY_LEN(few); i++)
+                    if (chosen >> i & 1)
+                        buf_printf(&text, "%s\"%s\":%u", text.len > 0 ? "," : "{", few[i], i);
+                buf_append_c(&text, n > 0 ? "}" : "{}");
+                bool want = (chosen & required) == required && n >= min && n <= max;
+                if ((match(g, buf_str(&text)) == 2) != want)
+                    fail_msg("%s: %s", buf_cstr(&schema), buf_cstr(&text));
+            }
+        }
+    }
+}
+
+static void test_schema__thousands_of_properties(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    CLEANUP_JSON struct json *schema = js_object(), *properties = js_object();
+    for (int i = 0; i < 3000; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "property_%d", i);
+        struct json *integer = js_object();
+        js_set_cstr(integer, "type", "integer");
+        js_set(properties, name, integer);
+    }
+    js_set_cstr(schema, "type", "object");
+    js_set(schema, "properties", js_ref(properties));
+    CLEANUP(cleanup_grammar) struct grammar *g = NULL;
+    assert_ok(grammar_from_schema(schema, &g, &err));
+    assert_true(match(g, str_from("{}")) == 2);
+    assert_true(
+        match(g, str_from("{\"property_5\": 1, \"property_77\": 3, \"property_2999\": 0}")) == 2);
+    assert_false(match(g, str_from("{\"property_77\": 3, \"property_5\": 1}")) == 2);
+    assert_false(match(g, str_from("{\"property_3000\": 3}")) == 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_schema__values),
         cmocka_unit_test(test_schema__refused),
+        cmocka_unit_test(test_schema__chosen_properties),
+        cmocka_unit_test(test_schema__thousands_of_properties),
         cmocka_unit_test(test_compose__triggers),
         cmocka_unit_test(test_masks__equal_bytes),
     };
