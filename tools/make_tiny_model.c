@@ -20,7 +20,9 @@ struct options {
     int64_t rope_dims;
     int64_t longrope_ctx;
     double expert_scale, rope_factor, freq_base, temp_scale, yarn_log_multiplier;
-    bool untied, biases, rope_freqs, no_vocab, no_rope, fused_qkv, qk_norms, parallel, expert_norm;
+    bool untied, biases, rope_freqs, no_vocab, no_rope, fused_qkv, qk_norms, parallel, expert_norm,
+        expert_sigmoid, latent;
+    int64_t n_groups, n_groups_used, kv_rank, q_rank, value_head;
 };
 
 #define COUNT(field, text, most)                                                        \
@@ -37,7 +39,7 @@ static const struct opt opts[] = {
      "mistral3, starcoder2, olmo2, command-r, cohere2, glm4, seed_oss, ernie4_5, phi2, falcon, "
      "gpt2, gptneox, stablelm, internlm2, exaone, exaone4, minicpm, baichuan, apertus, "
      "starcoder, codeshell, nemotron, orion, chatglm, hunyuan-dense, arcee, xverse; gpt-oss, "
-     "qwen2moe, glm4moe, granitemoe, olmoe, ernie4_5-moe; lfm2, mamba, "
+     "qwen2moe, glm4moe, granitemoe, olmoe, ernie4_5-moe, deepseek2; lfm2, mamba, "
      "mamba2, granitehybrid, jamba, falcon-h1, nemotron_h or qwen35"},
     {"type", 't', OPT_STRING, offsetof(struct options, type), "TYPE",
      "F32 (the default), F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K, Q6_K or MXFP4"},
@@ -62,6 +64,15 @@ static const struct opt opts[] = {
     COUNT(n_experts, "experts", 512),
     COUNT(n_experts_used, "experts-used", 512),
     COUNT(n_ff_shared, "ff-shared", 1 << 22),
+    COUNT(n_groups, "expert-groups", 64),
+    COUNT(n_groups_used, "expert-groups-used", 64),
+    COUNT(kv_rank, "kv-rank", 1 << 16),
+    COUNT(q_rank, "q-rank", 1 << 16),
+    COUNT(value_head, "value-head", 1 << 16),
+    {"expert-sigmoid", 0, OPT_FLAG, offsetof(struct options, expert_sigmoid),
+     .help = "deepseek2: shares are sigmoids, with a bias for choosing"},
+    {"latent", 0, OPT_FLAG, offsetof(struct options, latent),
+     .help = "deepseek2: the newer form of its matrices"},
     COUNT(n_dense, "dense-layers", 1024),
     COUNT(longrope_ctx, "longrope-ctx", INT32_MAX),
     COUNT(parts, "parts", 1024),
@@ -173,6 +184,13 @@ static int make(const struct options *o, const char *path, struct error *err)
     set_count(&m.n_ff_shared, o->n_ff_shared);
     set_count(&m.n_dense, o->n_dense);
     m.expert_norm = o->expert_norm;
+    m.expert_sigmoid = o->expert_sigmoid;
+    m.latent = o->latent;
+    set_count(&m.n_expert_groups, o->n_groups);
+    set_count(&m.n_expert_groups_used, o->n_groups_used);
+    set_count(&m.kv_rank, o->kv_rank);
+    set_count(&m.q_rank, o->q_rank);
+    set_count(&m.value_head, o->value_head);
     m.expert_scale = o->expert_scale;
     set_count(&m.n_parts, o->parts);
     m.seed = (uint64_t)o->seed;

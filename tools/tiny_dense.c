@@ -74,6 +74,7 @@ static const struct family {
     {"granitemoe", LOGIT_SCALE | ALL_SCALES},
     {"olmoe", UNTIED | QK_NORM_ALL},
     {"ernie4_5-moe", QKV_BIASES},
+    {"deepseek2", UNTIED},
     {NULL, 0},
 };
 
@@ -202,7 +203,10 @@ static void list_altup(struct tensor_list *l, const struct tiny_model *m, uint32
 
 void tiny_dense_layer(struct tensor_list *l, const struct tiny_model *m, uint32_t layer)
 {
-    list_attention(l, m, layer);
+    if (tiny_mla(m))
+        tiny_mla_attention(l, m, layer);
+    else
+        list_attention(l, m, layer);
     list_ffn(l, m, layer);
     if (is(m, "gemma3n"))
         list_altup(l, m, layer);

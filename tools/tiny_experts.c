@@ -10,8 +10,8 @@
 
 bool tiny_experts(const struct tiny_model *m)
 {
-    static const char *const archs[] = {"gpt-oss",    "qwen2moe", "glm4moe",
-                                        "granitemoe", "olmoe",    "ernie4_5-moe"};
+    static const char *const archs[] = {"gpt-oss", "qwen2moe",     "glm4moe",  "granitemoe",
+                                        "olmoe",   "ernie4_5-moe", "deepseek2"};
     for (size_t i = 0; i < ARRAY_LEN(archs); i++)
         if (strcmp(m->arch, archs[i]) == 0)
             return true;
@@ -27,7 +27,7 @@ bool tiny_experts_layer(struct tensor_list *l, const struct tiny_model *m, uint3
 {
     uint32_t e = m->n_embd, n = m->n_experts, ff = m->n_ff, shared = m->n_ff_shared;
     bool biases = is(m, "gpt-oss"), beside = shared > 0, draft = layer >= m->n_layers;
-    bool favor = is(m, "glm4moe") || is(m, "ernie4_5-moe");
+    bool favor = is(m, "glm4moe") || is(m, "ernie4_5-moe") || m->expert_sigmoid;
     const struct layer_row rows[] = {
         {"ffn_gate_inp.weight", true, FILL_MATRIX, n, e},
         {"ffn_gate_inp.bias", biases, FILL_BIAS, 1, n},
@@ -54,7 +54,8 @@ bool tiny_experts_layer(struct tensor_list *l, const struct tiny_model *m, uint3
 
 void tiny_experts_keys(struct gguf_writer *w, const struct tiny_model *m)
 {
-    bool counted = is(m, "glm4moe"), step = is(m, "ernie4_5-moe");
+    bool groups = m->n_expert_groups > 0;
+    bool counted = is(m, "glm4moe") || is(m, "deepseek2"), step = is(m, "ernie4_5-moe");
     const struct {
         const char *suffix;
         bool wanted;
@@ -65,7 +66,9 @@ void tiny_experts_keys(struct gguf_writer *w, const struct tiny_model *m)
         {"expert_shared_count", counted, m->n_ff_shared / m->n_ff},
         {"interleave_moe_layer_step", step, 1},
         {"leading_dense_block_count", counted || step, m->n_dense},
-        {"expert_gating_func", counted, 2},
+        {"expert_gating_func", counted, is(m, "glm4moe") || m->expert_sigmoid ? 2 : 1},
+        {"expert_group_count", groups, m->n_expert_groups},
+        {"expert_group_used_count", groups, MAX(m->n_expert_groups_used, 1)},
         {"nextn_predict_layers", m->n_draft_layers > 0, m->n_draft_layers},
     };
     char key[96];

@@ -48,7 +48,7 @@ static void fill_row(const struct tiny_model *m, const struct tensor *t, uint64_
     bool decay = t->fill == FILL_DECAY || t->fill == FILL_DECAY_2D;
     bool norm = t->fill == FILL_NORM || t->fill == FILL_NORM_2D;
     bool matrix = t->fill == FILL_MATRIX || t->fill == FILL_EXPERTS || t->fill == FILL_CONV_2D ||
-                  t->fill == FILL_STREAMS;
+                  t->fill == FILL_STREAMS || t->fill == FILL_HEADS;
     float scale = matrix                      ? sqrtf(3.0f / (float)t->cols)
                   : t->fill == FILL_EMBEDDING ? 1.0f
                   : decay                     ? 0.45f
@@ -309,6 +309,8 @@ static void write_arch_keys(struct gguf_writer *w, const struct tiny_model *m)
         snprintf(key, sizeof(key), "%s.%s", m->arch, counts[i].key);
         if (tiny_recurrent(m) && tiny_recurrent_leaves_out(m, counts[i].key))
             continue;
+        if (tiny_mla(m) && tiny_mla_leaves_out(counts[i].key))
+            continue;
         gguf_writer_u32(w, key, counts[i].value);
     }
     snprintf(key, sizeof(key), "%s.attention.layer_norm_rms_epsilon", m->arch);
@@ -357,6 +359,8 @@ static void write_metadata(struct gguf_writer *w, const struct tiny_model *m)
         tiny_dense_keys(w, m);
     if (tiny_experts(m))
         tiny_experts_keys(w, m);
+    if (tiny_mla(m))
+        tiny_mla_keys(w, m);
     if (!m->no_vocab)
         write_vocab(w, m);
 }
@@ -398,6 +402,7 @@ static uint32_t tensor_dims(const struct tensor *t)
     case FILL_DECAY:
         return 1;
     case FILL_EXPERTS:
+    case FILL_HEADS:
     case FILL_STREAMS:
         return 3;
     default:
@@ -423,6 +428,10 @@ static int write_part(const struct tiny_model *m, const struct tensor_list *l, s
         if (t->fill == FILL_EXPERTS) {
             dims[1] = t->rows / m->n_experts;
             dims[2] = m->n_experts;
+        }
+        if (t->fill == FILL_HEADS) {
+            dims[1] = t->rows / m->n_heads;
+            dims[2] = m->n_heads;
         }
         if (t->fill == FILL_STREAMS) {
             dims[2] = TINY_STREAMS - 1;
@@ -472,6 +481,8 @@ int tiny_model_write(const struct tiny_model *model, const char *path, struct er
         m.n_experts_used = MIN(2, m.n_experts);
     tiny_recurrent_defaults(&m);
     tiny_dense_defaults(&m);
+    if (tiny_mla(&m))
+        tiny_mla_defaults(&m);
     struct tensor_list l = {0};
     list_all(&l, &m);
     int r =

@@ -32,6 +32,10 @@ struct tiny_model {
     uint32_t n_ff_shared;               /* beside the experts; 0 = none. glm4moe: times n_ff */
     uint32_t n_dense;                   /* layers at the beginning without experts */
     bool expert_norm;                   /* glm4moe */
+    uint32_t n_expert_groups, n_expert_groups_used; /* deepseek2; 0 = none, 1 */
+    bool expert_sigmoid;                            /* deepseek2: with a bias for choosing */
+    uint32_t kv_rank, q_rank, value_head; /* deepseek2; 0 = some number, no such part, the head */
+    bool latent;                          /* deepseek2: the newer form of its matrices */
     double expert_scale;                /* 0 = the file does not say */
     /* Recurrent layers; 0 = some small number. What they mean for each kind: recurrent.h in
      * src/engine/model. */

@@ -18,6 +18,7 @@ enum fill {
     FILL_ROUTER, /* norms as large as the embedding, which such routers divide by */
     FILL_STREAMS, /* a matrix for each stream of gemma3n but the first */
     FILL_EXPERTS, /* a matrix for each expert, one behind the other */
+    FILL_HEADS, /* the same for each head */
     /* F32, of recurrent layers; _2D: not a vector, though it may have one column */
     FILL_CONV_2D,
     FILL_NORM_2D,
@@ -67,6 +68,13 @@ bool tiny_experts(const struct tiny_model *m);
 /* False: this layer has no experts. */
 bool tiny_experts_layer(struct tensor_list *l, const struct tiny_model *m, uint32_t layer);
 void tiny_experts_keys(struct gguf_writer *w, const struct tiny_model *m);
+
+/* tiny_mla.c: latent attention. */
+bool tiny_mla(const struct tiny_model *m);
+void tiny_mla_defaults(struct tiny_model *m);
+void tiny_mla_attention(struct tensor_list *l, const struct tiny_model *m, uint32_t layer);
+bool tiny_mla_leaves_out(const char *suffix);
+void tiny_mla_keys(struct gguf_writer *w, const struct tiny_model *m);
 
 /* tiny_recurrent.c: architectures whose layers are not, or not only, attention. */
 bool tiny_recurrent(const struct tiny_model *m);

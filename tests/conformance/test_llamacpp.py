@@ -24,6 +24,8 @@ ENGINE = os.path.join(BUILD, "model-engine")
 N_VOCAB = 512
 
 BASE = "--n-layers 4 --n-embd 64 --n-heads 4 --n-kv-heads 2 --n-ff 96 --n-ctx 512"
+MLA = ("--head 24 --rope-dims 8 --value-head 16 --kv-rank 32 --experts 12 --experts-used 4 --ff-shared 96 --dense-layers 1 "
+       "--expert-scale 1.7 --untied ")
 DECODERS = [
     ("llama", ""), ("llama", "--rope-freqs --untied --biases"), ("llama", "--experts 4 --experts-used 2"),
     ("qwen2", ""), ("qwen3", "--untied"), ("qwen3moe", "--experts 8 --experts-used 3"),
@@ -52,6 +54,11 @@ DECODERS = [
     ("granitemoe", "--experts 8 --experts-used 4"), ("granitemoe", "--experts 8 --experts-used 4 --ff-shared 64"),
     ("olmoe", "--experts 16 --experts-used 5 --untied --n-kv-heads 4"),
     ("ernie4_5-moe", "--experts 9 --experts-used 3 --ff-shared 64 --dense-layers 1"),
+    ("deepseek2", MLA + "--n-layers 27"), ("deepseek2", MLA + "--n-layers 27 --latent"),
+    ("deepseek2", MLA + "--q-rank 40 --experts 8 --experts-used 3 --expert-norm"),
+    ("deepseek2", MLA + "--q-rank 40 --latent --expert-groups 4 --expert-groups-used 2 --expert-sigmoid --expert-norm "
+                        "--rope-scaling yarn --rope-factor 40 --yarn-log-multiplier 0.1"),
+    ("deepseek2", MLA + "--q-rank 40 --latent --rope-scaling yarn --rope-factor 40 --yarn-log-multiplier 0.0707"),
     ("minicpm", "--longrope-ctx 256"), ("baichuan", "--untied --n-layers 32 --n-kv-heads 4"),
     ("baichuan", "--untied --n-layers 40 --n-kv-heads 4"), ("apertus", "--untied --rope-freqs"),
 ]

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "ref_experts.h"
+#include "ref_mla.h"
 
 enum {
     HALVES = 1,          /* rotation of (i, i + dims/2), else of (2i, 2i+1) */
@@ -71,6 +72,7 @@ static const struct facts {
     {"granitemoe", LOGITS_DIVIDED, 0, 0},
     {"olmoe", HALVES | NORM_OVER_ALL, 0, 0},
     {"ernie4_5-moe", 0, 0, 0},
+    {"deepseek2", 0, 0, 0},
     {NULL, 0, 0, 0},
 };
 
@@ -376,9 +378,21 @@ static double *share(const struct ref *r, double **kept, size_t layer, double *o
     return kept[from];
 }
 
+static double *latent_attention(const struct ref *r, size_t layer, const double *x)
+{
+    double *angles = zeros(r->dims / 2);
+    for (size_t i = 0; i < r->dims / 2; i++)
+        angles[i] = turning(r, i, false);
+    double *out = ref_mla(r->m, layer, x, r->n, r->e, angles);
+    free(angles);
+    return out;
+}
+
 /* [n][e], to be added to the stream. */
 static double *attention(const struct ref *r, size_t layer, const double *x)
 {
+    if (strcmp(r->f->arch, "deepseek2") == 0)
+        return latent_attention(r, layer, x);
     size_t nq = r->n_heads * r->head, nk = r->n_kv * r->head;
     double *q = query_key_value(r, layer, x, "attn_q", 0, nq);
     double *k = query_key_value(r, layer, x, "attn_k", nq, nk);

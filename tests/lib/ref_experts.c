@@ -75,6 +75,32 @@ static void add_part(const struct ref_model *m, const struct part *p, const doub
     free(h);
 }
 
+/* The experts of groups that are not looked into: a group counts what its best two count. */
+static bool *grouped_out(const struct ref_model *m, const double *share, const double *favor,
+                         size_t n)
+{
+    size_t n_groups = (size_t)ref_model_number(m, "expert_group_count", 1), size = n / n_groups;
+    size_t n_used = (size_t)ref_model_number(m, "expert_group_used_count", 1);
+    bool *out = calloc(n, sizeof(*out));
+    double *value = zeros(n_groups);
+    if (!out)
+        abort();
+    for (size_t g = 0; g < n_groups; g++)
+        value[g] = -INFINITY;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = i + 1; k < (i / size + 1) * size; k++)
+            value[i / size] = fmax(value[i / size], share[i] + (favor ? favor[i] : 0) + share[k] +
+                                                        (favor ? favor[k] : 0));
+    for (size_t i = 0; i < n && n_groups > 1; i++) {
+        size_t better = 0;
+        for (size_t g = 0; g < n_groups; g++)
+            better += value[g] > value[i / size];
+        out[i] = better >= n_used;
+    }
+    free(value);
+    return out;
+}
+
 /* How much each expert counts; those that are not chosen 0. */
 static void route(const struct ref_model *m, size_t layer, const double *x, size_t e, size_t n,
                   double *weight)
@@ -84,17 +110,21 @@ static void route(const struct ref_model *m, size_t layer, const double *x, size
     const double *bias = get(m, layer, "ffn_gate_inp.bias", &rows);
     const double *favor = get(m, layer, "exp_probs_b.bias", &rows);
     bool norm = is(m, "granitemoe") || is(m, "ernie4_5-moe") || is(m, "gpt-oss") ||
-                (is(m, "glm4moe") && ref_model_number(m, "expert_weights_norm", 0) != 0);
+                ((is(m, "glm4moe") || is(m, "deepseek2")) &&
+                 ref_model_number(m, "expert_weights_norm", 0) != 0);
+    bool sigmoids = ref_model_number(m, "expert_gating_func", 0) == 2;
     double *share = zeros(n), all = 0, sum = 0;
     for (size_t i = 0; i < n; i++)
         all += share[i] = exp(dot(w + i * e, x, e) + (bias ? bias[i] : 0));
     for (size_t i = 0; i < n; i++)
-        share[i] = is(m, "glm4moe") ? share[i] / (1 + share[i]) : share[i] / all;
+        share[i] = sigmoids ? share[i] / (1 + share[i]) : share[i] / all;
+    bool *out = grouped_out(m, share, favor, n);
     for (size_t k = 0; k < n_used; k++) {
         size_t best = n;
         for (size_t i = 0; i < n; i++) {
             double value = share[i] + (favor ? favor[i] : 0);
-            if (weight[i] == 0 && (best == n || value > share[best] + (favor ? favor[best] : 0)))
+            if (!out[i] && weight[i] == 0 &&
+                (best == n || value > share[best] + (favor ? favor[best] : 0)))
                 best = i;
         }
         weight[best] = share[best];
@@ -104,6 +134,7 @@ static void route(const struct ref_model *m, size_t layer, const double *x, size
     for (size_t i = 0; i < n; i++)
         weight[i] *= scale / (norm ? sum : 1);
     free(share);
+    free(out);
 }
 
 double *ref_experts(const struct ref_model *m, size_t layer, const double *x, size_t n, size_t e)

@@ -84,6 +84,8 @@ enum op_kind {
                       the width of w, NULL = zeros */
     OP_MATMUL, /* dst[r] = Σ_c w[r][c] * a[c] + bias[r]                    (bias may be NULL), and
                   what the row's adapters add to that */
+    OP_MATMUL_HEADS, /* a, dst and w fall into `head` equal parts: each part of dst is the product of
+                        that part of w's rows with that part of a; w: [head * rows][cols] */
     OP_ROPE,   /* dst = a with its heads of `head` values rotated by the token's position; in place
                   when dst == a */
     OP_KV_STORE,  /* writes key slot a and value slot b of `layer` at the tokens' positions */
@@ -141,9 +143,10 @@ struct attention_params {
 };
 
 /* Of each group of `group` values of a row of slot a, the `n` from `at` on; what is taken from
- * group i stands at dst_at + i * n of the row of dst. */
+ * group i stands at dst_at + i * step of the row of dst, and again, `copies` times in all, behind
+ * what the last group gave. 0: a step of n, one copy. */
 struct slice_params {
-    uint32_t group, at, n, dst_at;
+    uint32_t group, at, n, dst_at, step, copies;
 };
 
 /* The recurrent operations have their part of the layer's state at `state_at` (in floats). Their
@@ -201,6 +204,8 @@ enum router_kind {
     ROUTER_SIGMOID, /* each by itself */
 };
 
+enum { EXPERT_GROUPS_MAX = 64 };
+
 /* Slot b: for each row the router's score of each expert; it is overwritten. The scores become
  * shares p; the n_used experts whose share (ROUTER_CHOSEN: score) and `favor` together are largest
  * are chosen, of equal ones the first. With `norm` p of the chosen is divided by their sum; times
@@ -218,6 +223,10 @@ struct expert_params {
     uint32_t n_experts, n_used, n_ff;
     enum router_kind router;
     bool norm, clamped;
+    /* More than 1: experts fall into groups of neighbours, and only those of the n_groups_used
+     * groups whose two best are together the largest are chosen from; of equal groups the first.
+     * Not with ROUTER_CHOSEN. */
+    uint32_t n_groups, n_groups_used;
     const struct weight *favor;
     const struct weight *gate, *up, *down;
     const struct weight *gate_bias, *up_bias, *down_bias;
@@ -245,7 +254,7 @@ struct op {
     uint16_t layer;            /* KV_STORE, ATTENTION and what has a state */
     const struct weight *w;
     const struct weight *bias; /* a single row, F32, or NULL */
-    uint32_t head;             /* RMS_NORM and LAYER_NORM groups, ROPE heads */
+    uint32_t head;             /* RMS_NORM and LAYER_NORM groups, ROPE heads, parts */
     uint32_t length;           /* SCALE_POSITION */
     float eps;
     float scale;

@@ -87,6 +87,9 @@ struct arch {
     unsigned head;                          /* enum head_flags */
     enum arch_experts experts;
     enum arch_expert_norm expert_norm;
+    bool expert_gating;  /* files say whether shares are sigmoids */
+    bool expert_groups;  /* files may have groups of experts */
+    bool mla;            /* mla.h */
     bool expert_sigmoid; /* shares are sigmoids of the scores; else softmax */
     bool expert_clamped; /* see expert_params in backend.h */
     bool dense_first;    /* files say how many layers at the beginning have no experts */

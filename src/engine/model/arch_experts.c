@@ -86,6 +86,22 @@ static const struct arch archs[] = {
         .optional = BIASES_QKV,
         .experts_optional = T(FFN_ROUTER_FAVOR),
     },
+    {
+        .name = "deepseek2", /* DeepSeek V2, V2-Lite, V3, R1; Kimi K2, Moonlight, GLM-4.7-Flash */
+        .rope = ROPE_ADJACENT,
+        .yarn_log = true,
+        .mla = true,
+        .act = ACT_SILU,
+        .gated = true,
+        .experts = EXPERTS_ALWAYS,
+        .expert_norm = EXPERT_NORM_KEY,
+        .expert_gating = true,
+        .expert_groups = true,
+        .shared = SHARED_MAYBE,
+        .dense_first = true,
+        .required = T(ATTN_NORM) | T(FFN_NORM) | TENSORS_GATED,
+        .experts_optional = T(FFN_ROUTER_FAVOR),
+    },
 };
 
 const struct arch *experts_arch_at(size_t i)

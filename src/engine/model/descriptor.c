@@ -15,6 +15,7 @@
 #include "engine/model/encoder.h"
 #include "engine/model/experts.h"
 #include "engine/model/keys.h"
+#include "engine/model/mla.h"
 #include "engine/model/recurrent.h"
 
 /* ---- the architecture ---- */
@@ -257,7 +258,8 @@ static int read_yarn(const struct gguf *g, const struct arch *a, struct descript
         return error_set(err, ERR_CORRUPT,
                          "YaRN scaling by %g with frequency base %g makes no sense", rope->factor,
                          rope->freq_base);
-    rope->attn_factor /= 1 + 0.1 * log_multiplier * log(rope->factor);
+    d->yarn_log_multiplier = log_multiplier;
+    rope->attn_factor /= 1 + 0.1 * (a->mla ? 1 : log_multiplier) * log(rope->factor);
     return 0;
 }
 
@@ -685,6 +687,8 @@ int descriptor_read(const struct gguf *g, struct descriptor *ret, struct error *
         r = read_scales(g, a, &d, err);
     if (r == 0)
         r = read_parallel(g, a, &d, err);
+    if (r == 0 && a->mla)
+        r = mla_read(g, &d, err);
     if (r == 0 && a->altup)
         r = altup_read(g, &d, err);
     if (r == 0 && a->xielu)

@@ -114,6 +114,17 @@ enum layer_tensor {
     LT_FFN_UP_SHARED,
     LT_FFN_DOWN_SHARED,
     LT_FFN_SHARED_ROUTER,
+    /* latent attention, see mla.h */
+    LT_MLA_Q,
+    LT_MLA_Q_A,
+    LT_MLA_Q_A_NORM,
+    LT_MLA_Q_B,
+    LT_MLA_KV_A,
+    LT_MLA_KV_A_NORM,
+    LT_MLA_KV_B,
+    LT_MLA_K_B,
+    LT_MLA_V_B,
+    LT_MLA_OUT,
     LT_COUNT, /* at most 128 */
 };
 
@@ -191,6 +202,14 @@ struct altup_desc {
     uint32_t rank;      /* of the path beside attention */
 };
 
+/* Latent attention: see mla.h. */
+struct mla_desc {
+    uint32_t rank;   /* of keys and values; 0 = it is another model */
+    uint32_t q_rank; /* of queries; 0 = they are one product */
+    uint32_t head_k, head_v;
+    bool latent; /* the cache holds the latent, and the layers' heads are as wide as it is */
+};
+
 /* How a layer rotates queries and keys. */
 enum layer_rope { LAYER_ROPE, LAYER_ROPE_LOCAL, LAYER_ROPE_NONE };
 
@@ -223,9 +242,11 @@ struct descriptor {
     UINT128 tensors_optional;
     struct recurrent_desc recurrent;
     struct altup_desc altup;
+    struct mla_desc mla;
     uint32_t n_experts;      /* of layers with a mixture of them; 0 = no layer has one */
     uint32_t n_experts_used; /* by a token; 1 .. n_experts */
     enum router_kind router;
+    uint32_t n_expert_groups, n_expert_groups_used; /* 0 = there are none */
     bool expert_norm;     /* the shares of the chosen are made to add up to one */
     bool expert_clamped;  /* see expert_params */
     float expert_scale;   /* multiplies what they add up to */
@@ -242,6 +263,7 @@ struct descriptor {
     struct rope_desc rope;
     struct rope_desc rope_local; /* of LAYER_ROPE_LOCAL; the same kind and dims */
     uint32_t long_ctx;           /* a longer context takes the long factors of LongRoPE */
+    double yarn_log_multiplier;  /* as in the file */
     bool alibi;                  /* ALiBi in all layers */
     float temp_scale; /* queries times 1 + temp_scale ln(1 + floor(position / temp_length)) */
     uint32_t temp_length;

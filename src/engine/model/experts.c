@@ -37,7 +37,7 @@ static int refuse_variants(const struct gguf *g, const struct arch *a, const str
     } counts[] = {
         {"expert_shared_count", 0, shared},
         {"expert_shared_feed_forward_length", 0, shared},
-        {"expert_group_count", 1, false},
+        {"expert_group_count", 1, a->expert_groups},
         {"interleave_moe_layer_step", 1, false},
         {"leading_dense_block_count", 0, a->dense_first},
     };
@@ -66,6 +66,8 @@ static int read_routing(const struct gguf *g, const struct arch *a, struct descr
     int r = read_count(g, d, "expert_gating_func", false, 0, UINT32_MAX, &gating, err);
     if (r < 0)
         return r;
+    if (a->expert_gating && gating == GATING_SIGMOID)
+        own = GATING_SIGMOID;
     if (gating != GATING_NONE && gating != own)
         return refuse_value(d, "expert_gating_func", gating, err);
     r = gguf_want_bool(g, key_of(d, "expert_weights_norm", key), &norm, err);
@@ -80,6 +82,29 @@ static int read_routing(const struct gguf *g, const struct arch *a, struct descr
     d->router = own == GATING_SIGMOID ? ROUTER_SIGMOID : chosen ? ROUTER_CHOSEN : ROUTER_SOFTMAX;
     d->expert_clamped = a->expert_clamped;
     return 0;
+}
+
+/* Groups that experts are chosen from. */
+static int read_groups(const struct gguf *g, struct descriptor *d, struct error *err)
+{
+    uint32_t n = 0, used = 0;
+    int r = read_count(g, d, "expert_group_count", false, 0, EXPERT_GROUPS_MAX, &n, err);
+    if (r < 0 || n <= 1)
+        return r;
+    if (d->n_experts % n != 0)
+        return error_set(err, ERR_CORRUPT,
+                         "%s.expert_group_count is %" PRIu32 ", but it must divide the %" PRIu32
+                         " experts",
+                         d->arch, n, d->n_experts);
+    r = read_count(g, d, "expert_group_used_count", true, 1, n, &used, err);
+    if (r == 0 && used * (d->n_experts / n) < d->n_experts_used)
+        r = error_set(err, ERR_CORRUPT,
+                      "%s.expert_group_used_count is %" PRIu32 ", but groups of %" PRIu32
+                      " experts are too few for the %" PRIu32 " that a token uses",
+                      d->arch, used, d->n_experts / n, d->n_experts_used);
+    d->n_expert_groups = n;
+    d->n_expert_groups_used = used;
+    return r;
 }
 
 int experts_read(const struct gguf *g, const struct arch *a, struct descriptor *d,
@@ -110,6 +135,8 @@ int experts_read(const struct gguf *g, const struct arch *a, struct descriptor *
     d->expert_scale = scale > 0 ? (float)scale : 1.0f;
     if (r == 0)
         r = refuse_variants(g, a, d, err);
+    if (r == 0 && a->expert_groups)
+        r = read_groups(g, d, err);
     return r < 0 ? r : read_routing(g, a, d, err);
 }
 

@@ -190,7 +190,9 @@ static void build_mixer(struct builder *b, uint16_t layer, uint16_t x)
 
     if (t[LT_ATTN_NORM])
         add_norm(b, h, x, t[LT_ATTN_NORM], t[LT_ATTN_NORM_BIAS], 0);
-    if (attention)
+    if (attention && b->d->mla.rank > 0)
+        plan_mla(b, layer, in, attn);
+    else if (attention)
         plan_attention(b, layer, in, attn);
     if (l->recurrent)
         plan_recurrent(b, layer, h);
@@ -272,6 +274,8 @@ static void build_experts(struct builder *b, uint16_t layer, uint16_t h)
                                         .router = d->router,
                                         .norm = d->expert_norm,
                                         .clamped = d->expert_clamped,
+                                        .n_groups = d->n_expert_groups,
+                                        .n_groups_used = d->n_expert_groups_used,
                                         .favor = t[LT_FFN_ROUTER_FAVOR],
                                         .gate = t[LT_FFN_GATE_EXPERTS],
                                         .up = t[LT_FFN_UP_EXPERTS],

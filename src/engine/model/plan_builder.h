@@ -53,6 +53,14 @@ enum slot_use {
     SLOT_INPUT_GATE,
     SLOT_STREAM,
     SLOT_SPLIT,
+    /* of latent attention */
+    SLOT_MLA_LOW,
+    SLOT_MLA_KV,
+    SLOT_MLA_LATENT,
+    SLOT_MLA_HEADS,
+    SLOT_MLA_STILL,
+    SLOT_MLA_ABSORBED,
+    SLOT_MLA_VALUES,
 };
 
 struct builder {
@@ -86,6 +94,9 @@ uint16_t plan_select(struct builder *b, uint16_t a, enum slot_use use);
 uint16_t plan_altup_begin(struct builder *b, uint16_t x);
 void plan_altup_layer(struct builder *b, uint16_t layer, uint16_t streams);
 uint16_t plan_altup_end(struct builder *b, uint16_t streams);
+
+/* plan_mla.c: dst = Wo attention(h) */
+void plan_mla(struct builder *b, uint16_t layer, uint16_t h, uint16_t dst);
 
 /* plan_recurrent.c: h = what the layer's recurrent part makes of h. */
 void plan_recurrent(struct builder *b, uint16_t layer, uint16_t h);

@@ -13,6 +13,7 @@
 #include "engine/kernels/types.h"
 #include "engine/model/altup.h"
 #include "engine/model/encoder.h"
+#include "engine/model/mla.h"
 #include "engine/model/recurrent.h"
 
 /* What a dimension of a tensor is. */
@@ -43,10 +44,25 @@ enum dim {
     DIM_EXPERTS_EMBD,
     DIM_HEADS,
     DIM_FF_SHARED,
+    DIM_MLA_Q,
+    DIM_MLA_Q_RANK,
+    DIM_MLA_RANK,
+    DIM_MLA_KV_A,  /* the latent and what is rotated */
+    DIM_MLA_KV_B,  /* of each head what is not rotated of its key, then its value */
+    DIM_MLA_STILL, /* what is not rotated of a key */
+    DIM_MLA_RANKS, /* n_heads * rank */
+    DIM_MLA_V,     /* n_heads * head_v */
 };
 
 /* How a tensor is kept, see tensor_set.h. */
-enum tensor_form { FORM_MATRIX, FORM_TRANSPOSED, FORM_PLAIN, FORM_GROUPS, FORM_STACK };
+enum tensor_form {
+    FORM_MATRIX,
+    FORM_TRANSPOSED,
+    FORM_PLAIN,
+    FORM_GROUPS,
+    FORM_STACK, /* a matrix for each expert */
+    FORM_HEADS, /* … for each head */
+};
 
 static const struct {
     const char *name;
@@ -121,6 +137,16 @@ static const struct {
     [LT_FFN_UP_SHARED] = {"ffn_up_shexp.weight", DIM_FF_SHARED, DIM_EMBD},
     [LT_FFN_DOWN_SHARED] = {"ffn_down_shexp.weight", DIM_EMBD, DIM_FF_SHARED},
     [LT_FFN_SHARED_ROUTER] = {"ffn_gate_inp_shexp.weight", DIM_VECTOR, DIM_EMBD},
+    [LT_MLA_Q] = {"attn_q.weight", DIM_MLA_Q, DIM_EMBD},
+    [LT_MLA_Q_A] = {"attn_q_a.weight", DIM_MLA_Q_RANK, DIM_EMBD},
+    [LT_MLA_Q_A_NORM] = {"attn_q_a_norm.weight", DIM_VECTOR, DIM_MLA_Q_RANK},
+    [LT_MLA_Q_B] = {"attn_q_b.weight", DIM_MLA_Q, DIM_MLA_Q_RANK},
+    [LT_MLA_KV_A] = {"attn_kv_a_mqa.weight", DIM_MLA_KV_A, DIM_EMBD},
+    [LT_MLA_KV_A_NORM] = {"attn_kv_a_norm.weight", DIM_VECTOR, DIM_MLA_RANK},
+    [LT_MLA_KV_B] = {"attn_kv_b.weight", DIM_MLA_KV_B, DIM_MLA_RANK},
+    [LT_MLA_K_B] = {"attn_k_b.weight", DIM_MLA_RANKS, DIM_MLA_STILL, FORM_HEADS},
+    [LT_MLA_V_B] = {"attn_v_b.weight", DIM_MLA_V, DIM_MLA_RANK, FORM_HEADS},
+    [LT_MLA_OUT] = {"attn_output.weight", DIM_EMBD, DIM_MLA_V},
 };
 
 void weight_name(uint32_t layer, enum layer_tensor tensor, char out[WEIGHT_NAME_MAX])
@@ -183,6 +209,22 @@ static uint32_t dim_size(const struct descriptor *d, const struct layer_desc *l,
         return l->n_heads;
     case DIM_FF_SHARED:
         return d->n_ff_shared;
+    case DIM_MLA_Q:
+        return l->n_heads * d->mla.head_k;
+    case DIM_MLA_Q_RANK:
+        return d->mla.q_rank;
+    case DIM_MLA_RANK:
+        return d->mla.rank;
+    case DIM_MLA_KV_A:
+        return d->mla.rank + d->rope.dims;
+    case DIM_MLA_KV_B:
+        return l->n_heads * (mla_still(d) + d->mla.head_v);
+    case DIM_MLA_STILL:
+        return mla_still(d);
+    case DIM_MLA_RANKS:
+        return l->n_heads * d->mla.rank;
+    case DIM_MLA_V:
+        return l->n_heads * d->mla.head_v;
     }
     return 0;
 }
@@ -256,7 +298,9 @@ static int want_layer(struct weights *w, const struct descriptor *d, uint32_t i,
             .flat = layer_tensors[k].form == FORM_GROUPS,
             .transposed = layer_tensors[k].form == FORM_TRANSPOSED,
             .plain = layer_tensors[k].form == FORM_PLAIN,
-            .stacked = layer_tensors[k].form == FORM_STACK ? d->n_experts : 0,
+            .stacked = layer_tensors[k].form == FORM_STACK   ? d->n_experts
+                       : layer_tensors[k].form == FORM_HEADS ? l->n_heads
+                                                             : 0,
             .required = required,
         };
         uint32_t first, all;

@@ -12,6 +12,7 @@ static const char *const op_names[] = {
     [OP_RMS_NORM] = "rms_norm",
     [OP_LAYER_NORM] = "layer_norm",
     [OP_MATMUL] = "matmul",
+    [OP_MATMUL_HEADS] = "matmul_heads",
     [OP_ROPE] = "rope",
     [OP_KV_STORE] = "kv_store",
     [OP_ATTENTION] = "attention",
@@ -185,9 +186,11 @@ static const char *check_delta(const struct check *c, const struct op *op, uint3
 static const char *check_slice(const struct check *c, const struct op *op)
 {
     const struct slice_params *p = &op->slice;
-    uint64_t a = c->plan->slot_width[op->a];
-    if (p->group == 0 || a % p->group != 0 || (uint64_t)p->at + p->n > p->group ||
-        p->dst_at + a / p->group * p->n > c->plan->slot_width[op->dst])
+    uint64_t a = c->plan->slot_width[op->a], dst = c->plan->slot_width[op->dst];
+    if (p->group == 0 || a % p->group != 0 || (uint64_t)p->at + p->n > p->group)
+        return "the columns are not there";
+    uint64_t n = a / p->group * MAX(p->copies, 1), step = p->step > 0 ? p->step : p->n;
+    if (n == 0 || n > dst || p->dst_at + (n - 1) * step + p->n > dst)
         return "the columns are not there";
     return op->dst == op->a ? "it cannot work in place" : NULL;
 }
@@ -208,6 +211,11 @@ static const char *check_experts(const struct check *c, const struct op *op)
         return "the weights do not fit the experts";
     if (!is_vector(p->favor, p->n_experts))
         return "the router does not fit the experts";
+    if (p->n_groups > 1 &&
+        (p->n_groups > EXPERT_GROUPS_MAX || p->n_experts % p->n_groups != 0 ||
+         p->router == ROUTER_CHOSEN || p->n_groups_used < 1 || p->n_groups_used > p->n_groups ||
+         p->n_experts / p->n_groups * p->n_groups_used < p->n_used))
+        return "the groups do not fit the experts";
     bool biased = p->gate_bias || p->up_bias || p->down_bias;
     if (biased && !(is_f32(p->gate_bias, p->n_experts, p->n_ff) &&
                     is_f32(p->up_bias, p->n_experts, p->n_ff) &&
@@ -271,6 +279,11 @@ static const char *check_op(const struct check *c, const struct op *op, uint32_t
         return is_vector(op->bias, op->w->cols) ? NULL : "widths differ";
     case OP_MATMUL:
         if (!op->w || op->w->cols != a || op->w->rows != dst || !is_vector(op->bias, op->w->rows))
+            return "the weight does not fit the slots";
+        return op->dst == op->a ? "it cannot work in place" : NULL;
+    case OP_MATMUL_HEADS:
+        if (!op->w || op->head == 0 || op->w->rows != dst || dst % op->head != 0 ||
+            (uint64_t)op->head * op->w->cols != a)
             return "the weight does not fit the slots";
         return op->dst == op->a ? "it cannot work in place" : NULL;
     case OP_ROPE:

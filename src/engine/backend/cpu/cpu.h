@@ -156,6 +156,7 @@ int cpu_execute(struct backend *b, const struct plan *plan, struct kv *kv,
 
 /* matmul.c */
 void run_matmul(struct run *run, const struct op *op, uint32_t n_rows);
+void run_matmul_heads(struct run *run, const struct op *op, uint32_t n_rows);
 /* Floats it needs for each thread, and once. */
 uint64_t matmul_scratch(const struct backend_cpu *b, const struct weight *w, uint32_t n_rows);
 uint64_t matmul_copy(const struct backend_cpu *b, const struct weight *w, uint32_t n_rows);

@@ -198,11 +198,12 @@ static void slice_rows(void *arg, size_t begin, size_t end, uint32_t thread)
     const struct row_job *j = arg;
     const struct slice_params *p = &j->op->slice;
     size_t a_width = j->run->plan->slot_width[j->op->a], n_groups = a_width / p->group;
+    size_t step = p->step > 0 ? p->step : p->n, n_copies = MAX(p->copies, 1) * n_groups;
     (void)thread;
     for (size_t t = begin; t < end; t++)
-        for (size_t g = 0; g < n_groups; g++)
-            memcpy(j->dst + t * j->width + p->dst_at + g * p->n,
-                   j->a + t * a_width + g * p->group + p->at, p->n * sizeof(float));
+        for (size_t g = 0; g < n_copies; g++)
+            memcpy(j->dst + t * j->width + p->dst_at + g * step,
+                   j->a + t * a_width + g % n_groups * p->group + p->at, p->n * sizeof(float));
 }
 
 static void select_rows(void *arg, size_t begin, size_t end, uint32_t thread)
@@ -259,6 +260,9 @@ static int run_op(struct run *run, const struct op *op, uint32_t n_rows, struct 
     case OP_MATMUL:
         run_matmul(run, op, n_rows);
         run_low_rank(run, op, n_rows);
+        return 0;
+    case OP_MATMUL_HEADS:
+        run_matmul_heads(run, op, n_rows);
         return 0;
     case OP_ROPE:
         return run_rope(run, op, err);
@@ -363,6 +367,8 @@ static int reserve(struct run *run, const uint32_t *slot_rows, struct error *err
                 n = MAX(n, low_rank_scratch(b, op->w));
                 middle = MAX(middle, low_rank_middle(op->w));
             }
+        } else if (op->kind == OP_MATMUL_HEADS) {
+            n = matmul_scratch(b, op->w, b->op_rows[i]);
         } else if (op->kind == OP_ATTENTION) {
             n = attention_scratch(&op->attn);
         } else if (op->kind == OP_DELTA_NET) {

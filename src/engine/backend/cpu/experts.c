@@ -104,6 +104,37 @@ static void scores_to_shares(const struct expert_params *p, float *score)
         score[e] /= sum;
 }
 
+/* What experts are chosen by. */
+static float favored(const float *favor, const float *score, uint32_t e)
+{
+    return score[e] + (favor ? favor[e] : 0.0f);
+}
+
+/* Which groups are chosen from. */
+static void choose_groups(const struct expert_params *p, const float *favor, const float *score,
+                          bool used[EXPERT_GROUPS_MAX])
+{
+    uint32_t size = p->n_experts / p->n_groups;
+    float value[EXPERT_GROUPS_MAX];
+    memset(used, 0, EXPERT_GROUPS_MAX * sizeof(*used));
+    for (uint32_t g = 0; g < p->n_groups; g++) {
+        float best = favored(favor, score, g * size), second = -INFINITY;
+        for (uint32_t e = g * size + 1; e < (g + 1) * size; e++) {
+            float v = favored(favor, score, e);
+            second = v > best ? best : fmaxf(second, v);
+            best = fmaxf(best, v);
+        }
+        value[g] = size > 1 ? best + second : best;
+    }
+    for (uint32_t k = 0; k < p->n_groups_used; k++) {
+        uint32_t best = UINT32_MAX;
+        for (uint32_t g = 0; g < p->n_groups; g++)
+            if (!used[g] && (best == UINT32_MAX || value[g] > value[best]))
+                best = g;
+        used[best] = true;
+    }
+}
+
 /* The n_used best of a row and their shares. */
 static void route_row(const struct expert_params *p, float *score, float scale, uint32_t *chosen,
                       float *share)
@@ -113,14 +144,17 @@ static void route_row(const struct expert_params *p, float *score, float scale, 
     float sum = 0;
     if (!softmax)
         scores_to_shares(p, score);
+    bool grouped = p->n_groups > 1, used[EXPERT_GROUPS_MAX];
+    if (grouped)
+        choose_groups(p, favor, score, used);
     for (uint32_t k = 0; k < p->n_used; k++) {
         uint32_t best = UINT32_MAX;
         float best_value = 0;
         for (uint32_t e = 0; e < p->n_experts; e++) {
-            bool taken = false;
+            bool taken = grouped && !used[e / (p->n_experts / p->n_groups)];
             for (uint32_t i = 0; i < k && !taken; i++)
                 taken = chosen[i] == e;
-            float value = score[e] + (favor ? favor[e] : 0.0f);
+            float value = favored(favor, score, e);
             if (!taken && (best == UINT32_MAX || value > best_value)) {
                 best = e;
                 best_value = value;

@@ -141,3 +141,28 @@ void run_matmul(struct run *run, const struct op *op, uint32_t n_rows)
     part = MAX(part / ROWS_MULTIPLE * ROWS_MULTIPLE, ROWS_MULTIPLE);
     pool_run(run->b->pool, w->rows, part, matmul_part, &job);
 }
+
+struct heads_job {
+    struct run *run;
+    const struct op *op;
+    uint32_t n_rows;
+};
+
+static void heads_part(void *arg, size_t begin, size_t end, uint32_t thread)
+{
+    const struct heads_job *j = arg;
+    const struct op *op = j->op;
+    const struct weight *w = op->w;
+    const uint32_t *width = j->run->plan->slot_width;
+    size_t rows = w->rows / op->head;
+    for (size_t h = begin; h < end && !run_canceled(j->run); h++)
+        matmul_rows(j->run->b, w, h * rows, (h + 1) * rows, j->run->slot[op->a] + h * w->cols,
+                    width[op->a], j->n_rows, j->run->slot[op->dst] + h * rows, width[op->dst],
+                    j->run->b->thread_scratch[thread].data);
+}
+
+void run_matmul_heads(struct run *run, const struct op *op, uint32_t n_rows)
+{
+    struct heads_job job = {run, op, n_rows};
+    pool_run(run->b->pool, op->head, 1, heads_part, &job);
+}

@@ -3,6 +3,8 @@
  * Facts of mixtures of experts, and sentences for what cannot be right. */
 #include "test.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -43,6 +45,7 @@ static void test_experts__routing(void **state)
         {"olmoe", ROUTER_SOFTMAX, false, false, 0, 0},
         {"ernie4_5-moe", ROUTER_SOFTMAX, true, false, 1, 40},
         {"qwen3moe", ROUTER_CHOSEN, true, false, 0, 0},
+        {"deepseek2", ROUTER_SOFTMAX, true, false, 1, 40},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct error err = ERROR_INIT;
@@ -104,11 +107,99 @@ static void test_experts__bad_files(void **state)
     }
 }
 
+static struct tiny_model latent(void)
+{
+    struct tiny_model t = small("deepseek2");
+    t.head = 14;
+    t.rope_dims = 6;
+    t.value_head = 10;
+    t.kv_rank = 18;
+    t.q_rank = 16;
+    t.latent = true;
+    t.n_ff_shared = 20;
+    t.n_dense = 1;
+    t.n_expert_groups = 3;
+    t.n_expert_groups_used = 2;
+    t.expert_sigmoid = true;
+    t.rope_scaling = "yarn";
+    t.rope_factor = 40;
+    t.yarn_log_multiplier = 0.1;
+    return t;
+}
+
+/* What the cache keeps of a token, and what scores are multiplied by. */
+static void test_experts__latent(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    struct tiny_model t = latent();
+    CLEANUP_FREE char *path = model_file_write(dir, &t);
+    CLEANUP_DESCRIPTOR struct descriptor d = {0};
+    assert_ok(model_file_read(path, &d, &err));
+    assert_true(d.mla.latent);
+    assert_int_equal(d.mla.rank, 18);
+    assert_int_equal(d.mla.head_k, 14);
+    assert_int_equal(d.router, ROUTER_SIGMOID);
+    assert_int_equal(d.n_expert_groups, 3);
+    assert_int_equal(descriptor_kv_token_bytes(&d, KV_F16), 4 * 2 * (6 + 18 + 18));
+    double growth = 1 + 0.1 * log(40);
+    assert_true(fabs((double)d.attn_scale - growth * growth / sqrt(14)) < 1e-6);
+    t.latent = false;
+    CLEANUP_FREE char *old = model_file_write(dir, &t);
+    CLEANUP_DESCRIPTOR struct descriptor o = {0};
+    assert_ok(model_file_read(old, &o, &err));
+    assert_int_equal(descriptor_kv_token_bytes(&o, KV_F16), 4 * 2 * 2 * (14 + 10));
+}
+
+static void test_experts__bad_latents(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key;
+        uint32_t value;
+        const char *sentence;
+    } rows[] = {
+        {"attention.kv_lora_rank", 0, "kv_lora_rank is 0"},
+        {"attention.kv_lora_rank", 17, "key_length and value_length are 24 and 18, but 23 and 17"},
+        {"attention.q_lora_rank", 15, "attn_q_a.weight' is 24 x 16, but 24 x 15"},
+        {"attention.q_lora_rank", 0, "attn_q.weight' is missing"},
+        {"attention.key_length", 25, "key_length and value_length are 25 and 18"},
+        {"attention.value_length", 19, "key_length and value_length are 24 and 19"},
+        {"attention.key_length_mla", 0, "must both be there"},
+        {"attention.key_length_mla", 6, "only a part of them is rotated"},
+        {"attention.key_length_mla", 13, "attn_q_b.weight' is 16 x 28, but 16 x 26"},
+        {"attention.value_length_mla", 11, "attn_v_b.weight' is 18 x 10 x 2, but 18 x 11 x 2"},
+        {"attention.head_count_kv", 2, "head_count_kv is 2 in layer 0, but 1 is needed"},
+        {"rope.dimension_count", 8, "key_length and value_length are 24 and 18, but 26 and 18"},
+        {"expert_group_count", 4, "expert_group_count is 4, but it must divide the 6 experts"},
+        {"expert_group_count", 65, "expert_group_count is 65"},
+        {"expert_group_used_count", 0, "expert_group_used_count is 0"},
+        {"expert_group_used_count", 4, "expert_group_used_count is 4"},
+        {"expert_gating_func", 3, "expert_gating_func is 3, which is not supported"},
+        {"expert_used_count", 5, "groups of 2 experts are too few for the 5"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct error err = ERROR_INIT;
+        struct tiny_model t = latent();
+        CLEANUP_FREE char *path = model_file_write(dir, &t);
+        char key[96];
+        snprintf(key, sizeof(key), "deepseek2.%s", rows[i].key);
+        model_file_patch(path, key, &rows[i].value);
+        CLEANUP_DESCRIPTOR struct descriptor d = {0};
+        if (model_file_read(path, &d, &err) == 0)
+            fail_msg("%s = %u was accepted", key, rows[i].value);
+        if (!strstr(err.msg, rows[i].sentence))
+            fail_msg("%s = %u: '%s'", key, rows[i].value, err.msg);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_experts__routing),
         cmocka_unit_test(test_experts__bad_files),
+        cmocka_unit_test(test_experts__latent),
+        cmocka_unit_test(test_experts__bad_latents),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
