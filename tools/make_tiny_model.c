@@ -39,7 +39,7 @@ static const struct opt opts[] = {
      "mistral3, starcoder2, olmo2, command-r, cohere2, glm4, seed_oss, ernie4_5, phi2, falcon, "
      "gpt2, gptneox, stablelm, internlm2, exaone, exaone4, minicpm, baichuan, apertus, "
      "starcoder, codeshell, nemotron, orion, chatglm, hunyuan-dense, arcee, xverse; gpt-oss, "
-     "qwen2moe, glm4moe, granitemoe, olmoe, ernie4_5-moe, deepseek2; lfm2, mamba, "
+     "qwen2moe, glm4moe, granitemoe, olmoe, ernie4_5-moe, deepseek, deepseek2; lfm2, mamba, "
      "mamba2, granitehybrid, jamba, falcon-h1, nemotron_h or qwen35"},
     {"type", 't', OPT_STRING, offsetof(struct options, type), "TYPE",
      "F32 (the default), F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K, Q6_K or MXFP4"},

@@ -74,6 +74,7 @@ static const struct family {
     {"granitemoe", LOGIT_SCALE | ALL_SCALES},
     {"olmoe", UNTIED | QK_NORM_ALL},
     {"ernie4_5-moe", QKV_BIASES},
+    {"deepseek", UNTIED},
     {"deepseek2", UNTIED},
     {NULL, 0},
 };

@@ -10,8 +10,8 @@
 
 bool tiny_experts(const struct tiny_model *m)
 {
-    static const char *const archs[] = {"gpt-oss", "qwen2moe",     "glm4moe",  "granitemoe",
-                                        "olmoe",   "ernie4_5-moe", "deepseek2"};
+    static const char *const archs[] = {"gpt-oss", "qwen2moe",     "glm4moe",   "granitemoe",
+                                        "olmoe",   "ernie4_5-moe", "deepseek2", "deepseek"};
     for (size_t i = 0; i < ARRAY_LEN(archs); i++)
         if (strcmp(m->arch, archs[i]) == 0)
             return true;
@@ -55,7 +55,8 @@ bool tiny_experts_layer(struct tensor_list *l, const struct tiny_model *m, uint3
 void tiny_experts_keys(struct gguf_writer *w, const struct tiny_model *m)
 {
     bool groups = m->n_expert_groups > 0;
-    bool counted = is(m, "glm4moe") || is(m, "deepseek2"), step = is(m, "ernie4_5-moe");
+    bool counted = is(m, "glm4moe") || is(m, "deepseek2") || is(m, "deepseek"),
+         step = is(m, "ernie4_5-moe");
     const struct {
         const char *suffix;
         bool wanted;

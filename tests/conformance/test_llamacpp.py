@@ -54,6 +54,7 @@ DECODERS = [
     ("granitemoe", "--experts 8 --experts-used 4"), ("granitemoe", "--experts 8 --experts-used 4 --ff-shared 64"),
     ("olmoe", "--experts 16 --experts-used 5 --untied --n-kv-heads 4"),
     ("ernie4_5-moe", "--experts 9 --experts-used 3 --ff-shared 64 --dense-layers 1"),
+    ("deepseek", "--experts 9 --experts-used 4 --ff-shared 192 --dense-layers 1 --expert-scale 1 --untied"),
     ("deepseek2", MLA + "--n-layers 27"), ("deepseek2", MLA + "--n-layers 27 --latent"),
     ("deepseek2", MLA + "--q-rank 40 --experts 8 --experts-used 3 --expert-norm"),
     ("deepseek2", MLA + "--q-rank 40 --latent --expert-groups 4 --expert-groups-used 2 --expert-sigmoid --expert-norm "

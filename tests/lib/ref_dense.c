@@ -72,6 +72,7 @@ static const struct facts {
     {"granitemoe", LOGITS_DIVIDED, 0, 0},
     {"olmoe", HALVES | NORM_OVER_ALL, 0, 0},
     {"ernie4_5-moe", 0, 0, 0},
+    {"deepseek", 0, 0, 0},
     {"deepseek2", 0, 0, 0},
     {NULL, 0, 0, 0},
 };

@@ -87,6 +87,18 @@ static const struct arch archs[] = {
         .experts_optional = T(FFN_ROUTER_FAVOR),
     },
     {
+        .name = "deepseek", /* DeepSeekMoE 16B */
+        .rope = ROPE_ADJACENT,
+        .act = ACT_SILU,
+        .gated = true,
+        .experts = EXPERTS_ALWAYS,
+        .expert_norm = EXPERT_NORM_NO,
+        .shared = SHARED_MAYBE,
+        .dense_first = true,
+        .required = TENSORS_ATTENTION | T(FFN_NORM) | TENSORS_GATED,
+        .optional = BIASES_QKV | T(ATTN_OUT_BIAS),
+    },
+    {
         .name = "deepseek2", /* DeepSeek V2, V2-Lite, V3, R1; Kimi K2, Moonlight, GLM-4.7-Flash */
         .rope = ROPE_ADJACENT,
         .yarn_log = true,

@@ -45,6 +45,7 @@ static void test_experts__routing(void **state)
         {"olmoe", ROUTER_SOFTMAX, false, false, 0, 0},
         {"ernie4_5-moe", ROUTER_SOFTMAX, true, false, 1, 40},
         {"qwen3moe", ROUTER_CHOSEN, true, false, 0, 0},
+        {"deepseek", ROUTER_SOFTMAX, false, false, 1, 40},
         {"deepseek2", ROUTER_SOFTMAX, true, false, 1, 40},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
