@@ -16,6 +16,7 @@ void kernels__fill_neon(struct kernels *k);
 /* Parts of the x86 levels that have a file of their own. */
 void kernels__fill_dot_plain_avx2(struct kernels *k);
 void kernels__fill_dot_packed_avx2(struct kernels *k);
+void kernels__fill_dequant_iq_avx2(struct kernels *k);
 void kernels__fill_dot_plain_avx512(struct kernels *k);
 void kernels__fill_dot_packed_avx512(struct kernels *k);
 

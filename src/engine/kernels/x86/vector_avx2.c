@@ -13,6 +13,7 @@ void kernels__fill_avx2(struct kernels *k)
     k->level = "avx2";
     kernels__fill_dot_plain_avx2(k);
     kernels__fill_dot_packed_avx2(k);
+    kernels__fill_dequant_iq_avx2(k);
     vector_fill(k);
     attention_fill(k);
     recurrent_fill(k);
