@@ -11,7 +11,7 @@ build_packages="gcc libc6-dev make meson ninja-build pkg-config python3
     libmicrohttpd-dev libjansson-dev libcurl4-openssl-dev libssl-dev libpcre2-dev libedit-dev
     libpng-dev libturbojpeg0-dev libwebp-dev"
 test_packages="libcmocka-dev clang libclang-rt-14-dev docker-registry skopeo curl procps
-    gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user busybox-static prometheus"
+    gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user busybox-static prometheus tmux"
 
 wanted=$build_packages
 [ "${1:-}" = "--test" ] && wanted="$build_packages $test_packages"

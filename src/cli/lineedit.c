@@ -41,6 +41,7 @@ struct lineedit {
     char *history_path;
     const char *prompt;
     const char *hint; /* shown now; NULL = not */
+    unsigned columns; /* of the window that the line was drawn in; 0 = not known */
     bool escapes;     /* the terminal knows escape sequences */
     bool interrupted, interrupted_empty, to_editor, in_paste, paste_line;
     unsigned char pending[64]; /* bytes that were read and not used yet */
@@ -56,9 +57,7 @@ static struct lineedit *self(EditLine *el)
 
 static char *get_prompt(EditLine *el)
 {
-    static char none[] = "";
-    struct lineedit *l = self(el);
-    return l->prompt ? (char *)(uintptr_t)l->prompt : none;
+    return (char *)(uintptr_t)self(el)->prompt;
 }
 
 /* ---- keys ---- */
@@ -97,6 +96,31 @@ static unsigned char on_tab(EditLine *el, int c)
 
 /* ---- reading characters ---- */
 
+static unsigned window_columns(void)
+{
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+/* Draws the line again. In a window of another width it stands elsewhere now: terminals break it
+ * anew and take the cursor along, so its first row is as far up as the text before the cursor is
+ * long. libedit takes the place of the cursor for that of the prompt. */
+static void redraw(struct lineedit *l)
+{
+    unsigned columns = window_columns();
+    if (l->escapes && columns > 0 && columns != l->columns) {
+        const LineInfo *line = el_line(l->el);
+        size_t before = utf8_width(l->prompt, strlen(l->prompt)) +
+                        utf8_width(line->buffer, (size_t)(line->cursor - line->buffer));
+        if (before >= columns)
+            printf("\033[%zuA", before / columns);
+        fputs("\r\033[J", stdout);
+        fflush(stdout);
+        l->columns = columns;
+    }
+    el_set(l->el, EL_REFRESH);
+}
+
 /* Reads more bytes into pending. 1 = some came, 0 = none within the time, -1 = the end. */
 static int more_bytes(struct lineedit *l, int wait_ms)
 {
@@ -111,7 +135,7 @@ static int more_bytes(struct lineedit *l, int wait_ms)
                                  sizeof(l->pending) - l->n_pending);
     if (n < 0 && errno == EINTR) {
         /* The window changed, or the program was stopped and goes on. */
-        el_set(l->el, EL_REFRESH);
+        redraw(l);
         return 0;
     }
     if (n <= 0)
@@ -147,9 +171,8 @@ static void drop_hint(struct lineedit *l)
 
 static void show_hint(const struct lineedit *l)
 {
-    struct winsize size;
     size_t width = utf8_width(l->hint, strlen(l->hint));
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < width + 8)
+    if (window_columns() < width + 8)
         return;
     printf("\033[90m%s\033[0m\033[%zuD", l->hint, width);
     fflush(stdout);
@@ -333,7 +356,8 @@ void lineedit_close(struct lineedit *l)
 enum line_result lineedit_read(struct lineedit *l, const char *prompt, const char *hint,
                                char **ret_line)
 {
-    l->prompt = prompt;
+    l->prompt = prompt ? prompt : "";
+    l->columns = window_columns();
     l->hint = l->escapes && !l->in_paste ? hint : NULL;
     l->interrupted = l->to_editor = l->paste_line = false;
     if (l->escapes)
