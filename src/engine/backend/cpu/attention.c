@@ -3,7 +3,8 @@
  * Attention over the paged KV cache.
  *
  * A part of the work is one key/value head and a chunk of up to QUERY_CHUNK tokens of one sequence,
- * with all query heads that share the key/value head. The part walks the sequence's pages in order;
+ * with the query heads that share the key/value head, HEADS_MAX of them at most: where all share
+ * one, the threads share the heads. The part walks the sequence's pages in order;
  * a page is a tile of the online softmax. Which pages, and which tokens of them, a query sees
  * depends on its own position alone, so its result does too, however the batch is cut:
  *
@@ -83,16 +84,25 @@ void run_kv_store(struct run *run, const struct op *op)
 
 /* A thread's working memory for n queries: everything [QUERY_CHUNK * group] rows. */
 struct work {
-    float *q;   /* [][head_k] the chunk's queries, packed */
-    float *acc; /* [][head_v] */
+    size_t head, n_heads; /* the query heads of the part */
+    float *q;             /* [][head_k] the chunk's queries, packed */
+    float *acc;           /* [][head_v] */
     float (*scores)[ATTN_TILE];
     float *factor;
     struct attn_state *state;
 };
 
+enum { HEADS_MAX = 16 };
+
+/* Parts that the query heads of one key/value head are cut into. */
+static size_t head_parts(const struct attention_params *p)
+{
+    return (p->n_heads / p->n_kv_heads + HEADS_MAX - 1) / HEADS_MAX;
+}
+
 static size_t work_queries(const struct attention_params *p)
 {
-    return (size_t)QUERY_CHUNK * (p->n_heads / p->n_kv_heads);
+    return (size_t)QUERY_CHUNK * MIN(p->n_heads / p->n_kv_heads, HEADS_MAX);
 }
 
 uint64_t attention_scratch(const struct attention_params *p)
@@ -103,7 +113,7 @@ uint64_t attention_scratch(const struct attention_params *p)
 static struct work work_layout(float *scratch, const struct attention_params *p)
 {
     size_t n = work_queries(p);
-    struct work w;
+    struct work w = {0};
     w.scores = (float(*)[ATTN_TILE])(void *)scratch;
     w.q = scratch + n * ATTN_TILE;
     w.acc = w.q + n * p->head_k;
@@ -142,10 +152,9 @@ struct tile {
 };
 
 /* ALiBi: nearer keys count more. */
-static void add_slopes(const struct attention_params *p, const struct tile *t,
+static void add_slopes(const struct attention_params *p, const struct tile *t, size_t group,
                        float (*scores)[ATTN_TILE])
 {
-    size_t group = p->n_heads / p->n_kv_heads;
     for (size_t i = 0; i < t->n; i++) {
         float slope = p->slopes[t->head + i % group];
         size_t query = t->query_at + i / group;
@@ -168,7 +177,7 @@ static void attend_tile(const struct attention_job *j, const struct work *w, con
     (f16 ? k->attn_scores_f16 : k->attn_scores_f32)(w->q + first * p->head_k, p->head_k, n, keys,
                                                     p->head_k, p->scale, scores);
     if (p->slopes)
-        add_slopes(p, t, scores);
+        add_slopes(p, t, w->n_heads, scores);
     for (size_t i = 0; i < n; i++) {
         if (p->softcap > 0.0f)
             k->softcap(scores[i] + begin, end - begin, p->softcap, scores[i] + begin);
@@ -192,7 +201,7 @@ static void attend_page(const struct attention_job *j, const struct work *w,
 {
     const struct attention_params *p = &j->op->attn;
     const struct batch_seq *seq = chunk->seq;
-    size_t group = p->n_heads / p->n_kv_heads;
+    size_t group = w->n_heads;
     const void *keys = kv_keys(j->run->kv, seq->pages[page], j->op->layer, kv_head);
     const void *values = kv_values(j->run->kv, seq->pages[page], j->op->layer, kv_head);
 
@@ -213,7 +222,7 @@ static void attend_page(const struct attention_job *j, const struct work *w,
                 .end = run_end,
                 .query_at = (size_t)seq->n_past + chunk->first + run_first,
                 .key_at = page * KV_PAGE_TOKENS,
-                .head = kv_head * group,
+                .head = w->head,
             };
             attend_tile(j, w, &t, keys, values);
         }
@@ -227,13 +236,12 @@ static void attend_chunk(const struct attention_job *j, const struct work *w,
                          const struct query_chunk *chunk, uint32_t kv_head)
 {
     const struct attention_params *p = &j->op->attn;
-    size_t group = p->n_heads / p->n_kv_heads;
+    size_t group = w->n_heads;
     size_t q_width = (size_t)p->n_heads * p->head_k, dst_width = (size_t)p->n_heads * p->head_v;
     size_t row = (size_t)chunk->seq->first + chunk->first;
 
     for (size_t i = 0; i < chunk->n; i++)
-        memcpy(w->q + i * group * p->head_k,
-               j->q + (row + i) * q_width + kv_head * group * p->head_k,
+        memcpy(w->q + i * group * p->head_k, j->q + (row + i) * q_width + w->head * p->head_k,
                group * p->head_k * sizeof(float));
     for (size_t i = 0; i < chunk->n * group; i++)
         w->state[i] = (struct attn_state){.max = -INFINITY};
@@ -249,11 +257,11 @@ static void attend_chunk(const struct attention_job *j, const struct work *w,
     }
     const float *sinks = weight_vector(j->op->bias);
     for (size_t i = 0; i < chunk->n; i++) {
-        float *dst = j->dst + (row + i) * dst_width + kv_head * group * p->head_v;
+        float *dst = j->dst + (row + i) * dst_width + w->head * p->head_v;
         for (size_t g = 0; g < group; g++) {
             const struct attn_state *s = &w->state[i * group + g];
             /* A sink far above all scores makes the sum infinite, and what is divided by it 0. */
-            float sum = s->sum + (sinks ? expf(sinks[kv_head * group + g] - s->max) : 0.0f);
+            float sum = s->sum + (sinks ? expf(sinks[w->head + g] - s->max) : 0.0f);
             for (size_t d = 0; d < p->head_v; d++)
                 dst[g * p->head_v + d] = w->acc[(i * group + g) * p->head_v + d] / sum;
         }
@@ -266,12 +274,18 @@ static void attention_part(void *arg, size_t begin, size_t end, uint32_t thread)
     const struct attention_params *p = &j->op->attn;
     const struct backend_cpu *b = j->run->b;
     struct work w = work_layout(b->thread_scratch[thread].data, p);
-    for (size_t i = begin; i < end; i++)
-        attend_chunk(j, &w, &b->chunks[i / p->n_kv_heads], (uint32_t)(i % p->n_kv_heads));
+    size_t group = p->n_heads / p->n_kv_heads, n_parts = head_parts(p);
+    for (size_t i = begin; i < end; i++) {
+        size_t kv_head = i / n_parts % p->n_kv_heads, first = i % n_parts * HEADS_MAX;
+        w.head = kv_head * group + first;
+        w.n_heads = MIN(group - first, HEADS_MAX);
+        attend_chunk(j, &w, &b->chunks[i / n_parts / p->n_kv_heads], (uint32_t)kv_head);
+    }
 }
 
 void run_attention(struct run *run, const struct op *op)
 {
     struct attention_job job = {run, op, run->slot[op->a], run->slot[op->dst]};
-    pool_run(run->b->pool, run->n_chunks * op->attn.n_kv_heads, 1, attention_part, &job);
+    pool_run(run->b->pool, run->n_chunks * op->attn.n_kv_heads * head_parts(&op->attn), 1,
+             attention_part, &job);
 }
