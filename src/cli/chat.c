@@ -299,6 +299,12 @@ static char *request_body(const struct chat_request *request)
     js_set_cstr(body, "model", request->model);
     js_set(body, "messages", js_copy(request->messages));
     js_set_bool(body, "stream", true);
+    struct json_iter it = {0};
+    while (request->params && js_next(request->params, &it)) {
+        CLEANUP_FREE char *name = str_dup(it.key);
+        if (name)
+            js_set(body, name, js_copy(it.value));
+    }
     if (request->want_usage) {
         struct json *options = js_object();
         js_set_bool(options, "include_usage", true);

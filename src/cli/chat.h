@@ -65,6 +65,7 @@ struct chat_request {
     const struct chat_endpoint *endpoint;
     const char *model;
     const struct json *messages; /* an array */
+    const struct json *params;   /* further members of the request; NULL = none */
     bool want_usage;             /* ask for the token counts */
 };
 

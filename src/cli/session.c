@@ -11,8 +11,11 @@
 void session_init(struct session *s, const struct chat_endpoint *endpoint, const char *model,
                   bool color, bool debug)
 {
-    *s = (struct session){
-        .endpoint = endpoint, .model = model, .messages = js_array(), .debug = debug};
+    *s = (struct session){.endpoint = endpoint,
+                          .model = model,
+                          .messages = js_array(),
+                          .params = js_object(),
+                          .debug = debug};
     chat_view_init(&s->view, stdout, color);
 }
 
@@ -20,6 +23,7 @@ void session_release(struct session *s)
 {
     free(s->system);
     js_free(s->messages);
+    js_free(s->params);
     *s = (struct session){0};
 }
 
@@ -55,6 +59,7 @@ int session_ask(struct session *s, const char *prompt, struct error *err)
         .endpoint = s->endpoint,
         .model = s->model,
         .messages = messages,
+        .params = s->params,
         .want_usage = s->debug,
     };
     char *answer = NULL;

@@ -12,6 +12,7 @@ struct session {
     const char *model;
     char *system;          /* NULL = none */
     struct json *messages; /* user and assistant messages in turn */
+    struct json *params;   /* of requests, by /set: "temperature", … */
     struct chat_view view;
     bool debug;
 };

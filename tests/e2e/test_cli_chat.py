@@ -116,6 +116,13 @@ class Chat(CliTest):
                              ("/set parameter temp 1", rb"Unknown parameter: temp\r\nAvailable parameters: num_ctx"),
                              ("/set num_ctx", rb"Usage: /set num_ctx <value>"),
                              ("/set num_ctx -1", rb"Invalid value for num_ctx: -1 \(must be a positive integer\)"),
+                             ("/set temperature 0.5", rb"Set temperature to 0\.5"),
+                             ("/set parameter seed 7", rb"Set seed to 7"),
+                             ("/set num_predict 9", rb"Set num_predict to 9"),
+                             ("/set seed default", rb"seed is the model's own again"),
+                             ("/set", rb"temperature .*\(now 0\.5\)"),
+                             ("/set top_p 2", rb"Invalid value for top_p: 2 \(must be a number from 0 to 1\)"),
+                             ("/set top_k 1.5", rb"Invalid value for top_k: 1\.5 \(must be a whole number"),
                              ("/set thing", rb"Unknown /set option: thing"),
                              ("/thing", rb"Unknown command '/thing'\. Type /\? for help")]:
             t.send(typed.encode() + b"\r")
@@ -123,6 +130,9 @@ class Chat(CliTest):
             t.expect(rb"> ")
         self.say(t, "hi")
         self.assertEqual(self.messages()[-1][0], {"role": "system", "content": "You are brief"})
+        body = json.loads([r["body"] for r in self.runner.requests if r["path"].endswith("/chat/completions")][-1])
+        self.assertEqual({k: v for k, v in body.items() if k not in ("model", "messages", "stream")},
+                         {"temperature": 0.5, "max_tokens": 9})
         self.assertEqual(self.runner.last_json("/engines/_configure"), {"model": "m", "context-size": 512})
         self.runner.routes["POST /engines/_configure"] = Answer(409, "runner already active\n", "text/plain")
         t.send(b"/set num_ctx 8\r")
