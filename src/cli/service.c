@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/command.h"
 #include "base/file.h"
 #include "base/paths.h"
 #include "base/program.h"
+#include "base/subprocess.h"
 
 enum { OUTPUT_MAX = 64 << 10, ENV_MAX = 64 << 10, COMMAND_MS = 60000 };
 
@@ -51,9 +51,9 @@ static int run(const char *const *argv, bool read_errors, struct buf *out, bool 
     const char *own[MAX_ARGS + 1] = {program};
     for (size_t i = 1; argv[i] && i < MAX_ARGS; i++)
         own[i] = argv[i];
-    const struct command c = {
+    const struct subprocess c = {
         .argv = own, .read_errors = read_errors, .timeout_ms = COMMAND_MS, .cancel_fd = -1};
-    return command_run(&c, out, ret_well, err);
+    return subprocess_run(&c, out, ret_well, err);
 }
 
 int service_command(const char *const *argv, struct error *err)

@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/command.h"
 #include "base/file.h"
 #include "base/paths.h"
 #include "base/program.h"
+#include "base/subprocess.h"
 #include "engines/engine.h"
 
 enum { OLDEST_BUILD = 4700, VERSION_TIMEOUT_MS = 20 * 1000, VERSION_MAX = 64 * 1024 };
@@ -55,11 +55,11 @@ static int version(const char *binary, char **ret, struct error *err)
 {
     static const char mark[] = "version: ";
     const char *const argv[] = {binary, "--version", NULL};
-    const struct command command = {
+    const struct subprocess command = {
         .argv = argv, .read_errors = true, .timeout_ms = VERSION_TIMEOUT_MS, .cancel_fd = -1};
     CLEANUP_BUF struct buf out = BUF_INIT(VERSION_MAX);
     bool well = false;
-    int r = command_run(&command, &out, &well, err);
+    int r = subprocess_run(&command, &out, &well, err);
     if (r < 0)
         return r;
     struct str text = buf_str(&out);

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/command.h"
 #include "base/json.h"
+#include "base/subprocess.h"
 
 enum { HELPER_TIMEOUT_MS = 30 * 1000, HELPER_MAX_OUTPUT = 256 * 1024 };
 
@@ -45,13 +45,13 @@ int credential_helper_get(const char *name, const char *server, struct http_canc
     if (!program)
         return error_set(err, ERR_NOT_FOUND, "there is no docker-credential-%s on PATH", name);
     const char *const argv[] = {program, "get", NULL};
-    const struct command command = {.argv = argv,
-                                    .input = str_from(server),
-                                    .timeout_ms = HELPER_TIMEOUT_MS,
-                                    .cancel_fd = http_cancel_fd(cancel)};
+    const struct subprocess command = {.argv = argv,
+                                       .input = str_from(server),
+                                       .timeout_ms = HELPER_TIMEOUT_MS,
+                                       .cancel_fd = http_cancel_fd(cancel)};
     CLEANUP_BUF struct buf text = BUF_INIT(HELPER_MAX_OUTPUT);
     bool well = false;
-    int r = command_run(&command, &text, &well, err);
+    int r = subprocess_run(&command, &text, &well, err);
     if (r < 0)
         return r;
     *ret_user = *ret_secret = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/command.h"
+#include "base/subprocess.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 extern char **environ;
 
 /* The child with its standard input and output in our hands. */
-static int spawn(const struct command *c, int *ret_in, int *ret_out, pid_t *ret_pid,
+static int spawn(const struct subprocess *c, int *ret_in, int *ret_out, pid_t *ret_pid,
                  struct error *err)
 {
     const char *program = c->argv[0];
@@ -80,7 +80,7 @@ static void write_input(int *in, struct str input)
     *in = -1;
 }
 
-static int read_output(const struct command *c, int fd, struct buf *out, struct error *err)
+static int read_output(const struct subprocess *c, int fd, struct buf *out, struct error *err)
 {
     const char *program = c->argv[0];
     int64_t until = clock_mono_ms() + c->timeout_ms;
@@ -129,7 +129,7 @@ static bool ended_well(pid_t pid, bool kill_now)
     return false;
 }
 
-int command_run(const struct command *c, struct buf *out, bool *ret_well, struct error *err)
+int subprocess_run(const struct subprocess *c, struct buf *out, bool *ret_well, struct error *err)
 {
     CLEANUP_FD int in_fd = -1;
     CLEANUP_FD int out_fd = -1;

@@ -4,8 +4,8 @@
  * process group of its own, which does not outlive the call.
  *
  * Threads: may be called from any thread. */
-#ifndef BASE_COMMAND_H
-#define BASE_COMMAND_H
+#ifndef BASE_SUBPROCESS_H
+#define BASE_SUBPROCESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "base/str.h"
 
-struct command {
+struct subprocess {
     const char *const *argv; /* argv[0] is the path of the program; NULL-terminated */
     struct str input; /* for its standard input; at most 4096 bytes, so that it fits a pipe */
     bool read_errors; /* its standard error is read as well; else it goes nowhere */
@@ -24,6 +24,6 @@ struct command {
 
 /* Appends what it prints to out, which is born with a maximum; *ret_well: it ended by itself, with
  * status 0. ERR_TIMEOUT, ERR_CANCELED, ERR_TOO_LARGE: it was killed; ERR_IO: it did not start. */
-int command_run(const struct command *c, struct buf *out, bool *ret_well, struct error *err);
+int subprocess_run(const struct subprocess *c, struct buf *out, bool *ret_well, struct error *err);
 
 #endif
