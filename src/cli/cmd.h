@@ -8,6 +8,7 @@
 
 extern const struct opt configure_opts[];
 extern const struct opt adopt_opts[];
+extern const struct opt bench_opts[];
 extern const struct opt context_create_opts[];
 extern const struct opt compose_opts[];
 extern const struct opt compose_up_opts[];
@@ -36,6 +37,7 @@ extern const struct opt stop_runner_opts[];
 extern const struct opt uninstall_runner_opts[];
 extern const struct opt unload_opts[];
 
+int cmd_bench(int argc, char **argv);
 int cmd_compose(int argc, char **argv);
 int cmd_compose_down(int argc, char **argv);
 int cmd_compose_metadata(int argc, char **argv);

@@ -41,6 +41,12 @@ static const struct command commands[] = {
                 "Adopting one clones or hard-links its files into the local store. Where neither is\n"
                 "possible it is refused, unless --copy says that a copy will do.",
      .opts = adopt_opts, .max_args = -1, .run = cmd_adopt},
+    {"bench", .args = "MODEL", .summary = "Measure how fast a model answers",
+     .details = "For each number of clients: tokens and requests per second, the time to the first\n"
+                "token and from token to token. Tokens are those of the answers; time includes\n"
+                "waiting and reading the prompt.",
+     .opts = bench_opts, .min_args = 1, .max_args = 1, .complete = COMPLETE_MODELS,
+     .run = cmd_bench},
     {"compose", .summary = "Speak Docker Compose's provider protocol", .opts = compose_opts,
      .max_args = -1, .hidden = true, .sub = compose_commands, .run = cmd_compose},
     {"configure", "config", "MODEL [-- RUNTIME_FLAGS...]", "Configure how a model is run",
