@@ -59,6 +59,8 @@ static const struct command commands[] = {
                 "settings,\nthe store's disk, the GPU, proxies and certificates. Exit status 1 when "
                 "it finds a problem.\n",
      .opts = doctor_opts, .run = cmd_doctor},
+    {"gateway", .summary = "Route requests to several providers (not in this build)",
+     .opts = gateway_opts, .run = cmd_gateway},
     {"inspect", .args = "MODEL", .summary = "Display detailed information on one model",
      .opts = inspect_opts, .min_args = 1, .max_args = 1, .complete = COMPLETE_MODELS,
      .run = cmd_inspect},
