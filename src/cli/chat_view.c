@@ -7,7 +7,6 @@
 
 #define STYLE_ITALIC "\033[3m"
 #define STYLE_GREY "\033[90m"
-#define STYLE_CODE "\033[36m"
 #define STYLE_OFF "\033[0m"
 
 static void style(const struct chat_view *v, const char *sequence)
@@ -27,57 +26,16 @@ static void write_plain(const struct chat_view *v, struct str s)
     fwrite(buf_cstr(&b), 1, b.len, v->to);
 }
 
-/* The backticks held back were no fence. */
-static void release_backticks(struct chat_view *v)
-{
-    if (v->backticks == 0)
-        return;
-    if (v->in_code)
-        style(v, STYLE_CODE);
-    for (; v->backticks > 0; v->backticks--)
-        fputc('`', v->to);
-}
-
-/* Colours lines between ``` fences. A fence is known after three backticks at the start of a line,
- * so at most two characters wait for what follows. */
+/* In colour, without the control characters: escape sequences are ours alone. */
 static void write_colored(struct chat_view *v, struct str s)
 {
-    while (s.len > 0) {
-        char c = s.ptr[0];
-        if (v->line_start && c == '`') {
-            s = str_sub(s, 1, s.len - 1);
-            if (++v->backticks == 3) {
-                v->backticks = 0;
-                v->line_start = false;
-                v->in_fence = true;
-                fputs(STYLE_OFF STYLE_GREY "```", v->to);
-            }
-            continue;
-        }
-        if (v->line_start) {
-            if (v->backticks > 0)
-                release_backticks(v);
-            else if (v->in_code && c != '\n')
-                fputs(STYLE_CODE, v->to);
-            v->line_start = false;
-        }
-        ptrdiff_t end = str_find_char(s, '\n');
-        struct str part = end < 0 ? s : str_sub(s, 0, (size_t)end);
-        write_plain(v, part);
-        s = str_sub(s, part.len, s.len - part.len);
-        if (end < 0)
-            continue;
-        if (v->in_fence) {
-            v->in_code = !v->in_code;
-            v->in_fence = false;
-            fputs(STYLE_OFF, v->to);
-        } else if (v->in_code) {
-            fputs(STYLE_OFF, v->to);
-        }
-        fputc('\n', v->to);
-        v->line_start = true;
-        s = str_sub(s, 1, s.len - 1);
-    }
+    enum { SEQUENCE_MAX = 32 };
+    CLEANUP_BUF struct buf clean = BUF_INIT(3 * s.len + 1);
+    CLEANUP_BUF struct buf out =
+        BUF_INIT((3 * s.len + MARKDOWN_HELD_MAX) * SEQUENCE_MAX + SEQUENCE_MAX);
+    append_terminal_text(&clean, s);
+    markdown_write(&v->markdown, buf_str(&clean), &out);
+    fwrite(buf_cstr(&out), 1, out.len, v->to);
 }
 
 static void on_content(void *ctx, struct str text)
@@ -121,9 +79,7 @@ static void on_notice(void *ctx, struct str line)
 void chat_view_begin(struct chat_view *v)
 {
     v->part = VIEW_START;
-    v->in_code = v->in_fence = false;
-    v->line_start = true;
-    v->backticks = 0;
+    markdown_begin(&v->markdown);
 }
 
 void chat_view_init(struct chat_view *v, FILE *to, bool color)
@@ -135,9 +91,10 @@ void chat_view_init(struct chat_view *v, FILE *to, bool color)
 
 void chat_view_end(struct chat_view *v)
 {
-    release_backticks(v);
+    CLEANUP_BUF struct buf out = BUF_INIT(256);
+    markdown_end(&v->markdown, &out);
+    fwrite(buf_cstr(&out), 1, out.len, v->to);
     style(v, STYLE_OFF);
-    v->in_code = v->in_fence = false;
     fflush(v->to);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Showing an answer as it comes: reasoning under a "Thinking:" heading, then "--", then the answer;
- * on a terminal without the control characters that a model may write, and with code set off in
+ * on a terminal without the control characters that a model may write, and with its Markdown in
  * colour when that is wanted. */
 #ifndef CLI_CHAT_VIEW_H
 #define CLI_CHAT_VIEW_H
@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "cli/chat.h"
+#include "cli/markdown.h"
 
 struct chat_view {
     FILE *to;
@@ -17,10 +18,7 @@ struct chat_view {
     bool color;
     enum { VIEW_START, VIEW_REASONING, VIEW_CONTENT } part;
 
-    /* Where a code block begins and ends, in coloured output. */
-    bool in_code, in_fence, line_start;
-    unsigned backticks; /* at the start of this line, not printed yet */
-
+    struct markdown markdown; /* in coloured output */
     struct chat_sink sink;
 };
 

@@ -249,7 +249,7 @@ static void test_view__color_marks_code(void **state)
 {
     (void)state;
     char *got = shown(true, true, (const char *const[]){"a\n```c\nint x;\n```\nb", NULL});
-    assert_string_equal(got, "a\n\033[0m\033[90m```c\033[0m\n\033[36mint x;\033[0m\n"
+    assert_string_equal(got, "a\n\033[0m\033[90m```c\033[0m\n\033[0m\033[36mint x;\033[0m\n"
                              "\033[0m\033[90m```\033[0m\nb\033[0m");
     free(got);
 }
