@@ -32,17 +32,19 @@ struct service_options {
     {                                                                                             \
         "system", 0, OPT_FLAG, AT(system), .help = "A service of the machine instead of the user" \
     }
-#define COMMON_OPTS                                                                                 \
-    {"debug", 0, OPT_FLAG, AT(debug), .help = "Log more"},                                          \
-        {"do-not-track", 0, OPT_FLAG, AT(do_not_track), .help = "Nothing is tracked anyway"},       \
-        {"gpu", 0, OPT_STRING, AT(gpu), "KIND", "none, auto, cuda, rocm, musa or cann"},            \
-        {"host", 0, OPT_STRING, AT(host), "ADDRESS", "Listen on this address (default 127.0.0.1)"}, \
-        {"port",   0,           OPT_INT, AT(port), "N", "Listen on this TCP port (default 12434)",  \
-         .min = 0, .max = 65535},                                                                   \
-    {                                                                                               \
-        "proxy-cert", 0, OPT_STRING, AT(proxy_cert), "FILE",                                        \
-            "Trust the certificate of this authority (PEM), too: a proxy's"                         \
-    }
+/* Both in the order of the names, between which the llama-server's version stands. */
+/* clang-format off */
+#define COMMON_OPTS_TO_HOST                                                              \
+    {"debug", 0, OPT_FLAG, AT(debug), .help = "Log more"},                               \
+    {"do-not-track", 0, OPT_FLAG, AT(do_not_track), .help = "Nothing is tracked anyway"}, \
+    {"gpu", 0, OPT_STRING, AT(gpu), "KIND", "none, auto, cuda, rocm, musa or cann"},     \
+    {"host", 0, OPT_STRING, AT(host), "ADDRESS", "Listen on this address (default 127.0.0.1)"}
+#define COMMON_OPTS_FROM_PORT                                                            \
+    {"port", 0, OPT_INT, AT(port), "N", "Listen on this TCP port (default 12434)",       \
+     .min = 0, .max = 65535},                                                            \
+    {"proxy-cert", 0, OPT_STRING, AT(proxy_cert), "FILE",                                \
+     "Trust the certificate of this authority (PEM), too: a proxy's"}
+/* clang-format on */
 #define BACKEND_OPT                                                                               \
     {                                                                                             \
         "backend", 0, OPT_STRING, AT(backend), "NAME", "The engine: llama.cpp, vllm or diffusers" \
@@ -62,15 +64,18 @@ struct service_options {
 
 const struct opt install_runner_opts[] = {
     BACKEND_OPT,
-    COMMON_OPTS,
+    COMMON_OPTS_TO_HOST,
     {"llama-server-version", 0, OPT_STRING, AT(llama_server), "VERSION",
      "No effect: the llama-server of this machine is used"},
+    COMMON_OPTS_FROM_PORT,
     SYSTEM_OPT,
     TLS_OPTS,
     OPT_END,
 };
-const struct opt start_runner_opts[] = {BACKEND_OPT, COMMON_OPTS, SYSTEM_OPT, TLS_OPTS, OPT_END};
-const struct opt restart_runner_opts[] = {COMMON_OPTS, SYSTEM_OPT, OPT_END};
+const struct opt start_runner_opts[] = {
+    BACKEND_OPT, COMMON_OPTS_TO_HOST, COMMON_OPTS_FROM_PORT, SYSTEM_OPT, TLS_OPTS, OPT_END};
+const struct opt restart_runner_opts[] = {COMMON_OPTS_TO_HOST, COMMON_OPTS_FROM_PORT, SYSTEM_OPT,
+                                          OPT_END};
 const struct opt stop_runner_opts[] = {MODELS_OPT, SYSTEM_OPT, OPT_END};
 const struct opt uninstall_runner_opts[] = {
     {"backend", 0, OPT_STRING, AT(backend), "NAME", "Uninstall only this engine"},
