@@ -15,9 +15,9 @@
 #include "store/store_internal.h"
 
 enum {
-    SAVE_BYTES = 8 << 20,   /* the ranges file is replaced after so many new bytes */
-    SYNC_BYTES = 128 << 20, /* the data is synced after so many */
-    PIECE_BYTES = 1 << 20,  /* large, as waking a thread costs as much as copying 100 KB */
+    SAVE_BYTES = 4 << 20,    /* the ranges file is replaced after so many new bytes */
+    SYNC_BYTES = 128 << 20,  /* the data is synced after so many */
+    PIECE_BYTES = 512 << 10, /* large, as waking a thread costs as much as copying 100 KB */
     N_PIECES = 8,
     THREAD_MIN_BYTES = 1 << 20, /* smaller blobs are written and hashed without threads */
     STATE_MAX_BYTES = 4 << 20,

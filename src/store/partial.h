@@ -18,7 +18,7 @@
  * it claims, the blob gets its name only after its whole content has been hashed.
  *
  * Writing and hashing have a thread each behind store_partial_write(), which copies the bytes into
- * one of a few pieces and waits only where all are taken (8 MiB): whoever receives goes on receiving
+ * one of a few pieces and waits only where all are taken (4 MiB): whoever receives goes on receiving
  * meanwhile. What those threads cannot do is told by a later call, by _finish() at the latest.
  *
  * A partial file is locked while it is open; another process (or another transaction) that wants
