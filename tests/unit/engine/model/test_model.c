@@ -45,6 +45,7 @@ static void draw_ids(int32_t *ids, size_t n_vocab)
 static const struct {
     const char *name;
     struct tiny_model model;
+    double bound; /* 0 = as the others */
 } shapes[] = {
     /* clang-format off */
     {"llama, multi-head",
@@ -137,7 +138,10 @@ static const struct {
       .n_ff = 70, .window = 5, .n_input = 9, .rank = 5, .n_shared_kv = 2}},
     {"gemma3n, sparse and dense layers",
      {.arch = "gemma3n", .type = WT_F16, .n_layers = 12, .n_embd = 64, .n_heads = 2,
-      .n_kv_heads = 1, .n_ff = 90, .window = 5, .n_input = 6, .rank = 4, .n_shared_kv = 3}},
+      .n_kv_heads = 1, .n_ff = 90, .window = 5, .n_input = 6, .rank = 4, .n_shared_kv = 3},
+     /* What lies a little above a sparse layer's threshold is a difference of near numbers; scalar
+      * and AVX2 sums, longer than those of AVX-512, leave 3.3e-5 after twelve layers. */
+     .bound = 5e-5},
     {"phi3",
      {.arch = "phi3", .n_layers = 2, .n_embd = 66, .n_heads = 3, .n_kv_heads = 3, .n_ff = 77,
       .untied = true, .window = 5}},
@@ -398,7 +402,7 @@ static void test_model__agrees_with_reference(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(shapes); i++)
-        check_shape(i, KV_F32, 2e-5);
+        check_shape(i, KV_F32, shapes[i].bound > 0 ? shapes[i].bound : 2e-5);
 }
 
 static void test_model__agrees_with_f16_cache(void **state)
