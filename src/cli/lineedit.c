@@ -187,6 +187,8 @@ static int get_char(EditLine *el, wchar_t *ret)
         while (l->n_pending == 0)
             if (more_bytes(l, -1) < 0)
                 return 0;
+        if (l->escapes && window_columns() != l->columns)
+            redraw(l); /* the signal came while a key was at work */
         drop_hint(l);
         if (l->pending[0] == '\033') {
             if (pending_is(l, PASTE_BEGIN)) {
