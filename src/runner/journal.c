@@ -202,7 +202,8 @@ static void set_answer(const struct record *x, struct json *v)
     if (!x->answer)
         return;
     struct str text = str_from(x->answer);
-    CLEANUP_FREE char *shown = x->is_sse && x->status < 400 ? journal_fold_stream(text) : NULL;
+    CLEANUP_FREE char *shown =
+        x->is_sse && x->status < 400 ? journal_fold_stream(text, x->answer_cut) : NULL;
     if (shown)
         text = str_from(shown);
     CLEANUP_FREE char *noted =

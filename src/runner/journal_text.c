@@ -96,7 +96,23 @@ static void fold_event(struct json *answer, const struct json *event)
     }
 }
 
-char *journal_fold_stream(struct str events)
+/* An answer whose end was not kept must not look like one that is whole. */
+static void mark_cut(struct json *answer, uint64_t cut_bytes)
+{
+    CLEANUP_FREE char *note = xasprintf("...[truncated %llu bytes]", (unsigned long long)cut_bytes);
+    CLEANUP_JSON struct json *more = js_object();
+    js_set_cstr(more, "content", note);
+    js_set_cstr(more, "text", note);
+    struct json *choices = js_get(answer, "choices");
+    for (size_t i = 0; i < js_len(choices); i++) {
+        struct json *choice = js_at(choices, i);
+        js_set(choice, "finish_reason", js_null());
+        struct json *message = js_get(choice, "message");
+        join(message ? message : choice, more, message ? "content" : "text");
+    }
+}
+
+char *journal_fold_stream(struct str events, uint64_t cut_bytes)
 {
     CLEANUP_JSON struct json *answer = js_object();
     js_set_cstr(answer, "object", "chat.completion");
@@ -109,6 +125,8 @@ char *journal_fold_stream(struct str events)
                      NULL) == 0)
             fold_event(answer, event);
     }
+    if (cut_bytes > 0)
+        mark_cut(answer, cut_bytes);
     return js_text(answer, JS_COMPACT);
 }
 

@@ -159,6 +159,14 @@ class Journal(Case):
                          ("chat.completion", {"role": "assistant", "content": chat}))
         self.assertEqual(streamed["choices"][0]["finish_reason"], "length")
 
+    def test_a_long_stream_is_not_shown_as_whole(self):
+        d = self.start()
+        self.ask(d, path="/v1/chat/completions", messages=[{"role": "user", "content": "Hi"}], stream=True, max_tokens=600)
+        record, = self.records(d)[0]["records"]
+        choice, = json.loads(record["response"])["choices"]
+        self.assertRegex(choice["message"]["content"], r"...\.\.\.\[truncated \d+ bytes\]$")
+        self.assertIsNone(choice["finish_reason"])
+
     def test_errors(self):
         d = self.start()
         message = self.ask(d, temperature="hot").json["error"]["message"]
