@@ -192,7 +192,7 @@ static void write_histogram(struct buf *out, const char *name, const char *help,
 static void write_requests(const struct metrics *m, struct buf *out)
 {
     head(out, "requests_total", "counter",
-         "Requests to models by API, kind and status (499: the client left).");
+         "Requests to models by API, kind and status (499: the client left before the answer).");
     for (int api = 0; api < API_COUNT; api++)
         for (int mode = 0; mode < MODE_COUNT; mode++)
             for (int code = 0; code <= N_CODES; code++) {
