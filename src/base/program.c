@@ -34,6 +34,12 @@ char *program_find_in(const char *directories, const char *name)
     return NULL;
 }
 
+char *program_on_path(const char *name)
+{
+    const char *path = getenv("PATH");
+    return program_find_in(path && *path ? path : "/usr/local/bin:/usr/bin:/bin", name);
+}
+
 int program_find(const char *name, char **ret_path, struct error *err)
 {
     char self[PATH_MAX];
@@ -46,8 +52,7 @@ int program_find(const char *name, char **ret_path, struct error *err)
         if (*ret_path)
             return 0;
     }
-    const char *path = getenv("PATH");
-    *ret_path = program_find_in(path && *path ? path : "/usr/local/bin:/usr/bin:/bin", name);
+    *ret_path = program_on_path(name);
     if (*ret_path)
         return 0;
     return error_set(err, ERR_NOT_FOUND,

@@ -14,6 +14,9 @@ bool program_is_one(const char *path); /* a regular file that may be executed */
  * and empty entries are skipped. The caller frees. */
 char *program_find_in(const char *directories, const char *name);
 
+/* The same for the directories of PATH, or the usual ones where it is not set. */
+char *program_on_path(const char *name);
+
 /* Looks for a program: beside this one, in ../libexec/model-runner, then in PATH. */
 int program_find(const char *name, char **ret_path, struct error *err);
 

@@ -43,9 +43,7 @@ static int run(const char *const *argv, bool read_errors, struct buf *out, bool 
                struct error *err)
 {
     enum { MAX_ARGS = 16 };
-    const char *path = getenv("PATH");
-    CLEANUP_FREE char *program =
-        program_find_in(path && *path ? path : "/usr/local/bin:/usr/bin:/bin", argv[0]);
+    CLEANUP_FREE char *program = program_on_path(argv[0]);
     if (!program)
         return error_set(err, ERR_NOT_FOUND, "'%s' is not in PATH", argv[0]);
     const char *own[MAX_ARGS + 1] = {program};

@@ -5,10 +5,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/json.h"
+#include "base/program.h"
 #include "base/subprocess.h"
 
 enum { HELPER_TIMEOUT_MS = 30 * 1000, HELPER_MAX_OUTPUT = 256 * 1024 };
@@ -20,28 +20,13 @@ static bool is_helper_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
 }
 
-/* Only absolute entries of PATH count: the current directory is nobody's to plant programs in. */
-static char *find_program(const char *name)
-{
-    const char *path = getenv("PATH");
-    struct str rest = str_from(path ? path : "/usr/local/bin:/usr/bin:/bin"), dir;
-    while (str_split_next(&rest, ':', &dir)) {
-        if (dir.len == 0 || *dir.ptr != '/')
-            continue;
-        char *whole = xasprintf("%.*s/docker-credential-%s", STR_ARG(dir), name);
-        if (access(whole, X_OK) == 0)
-            return whole;
-        free(whole);
-    }
-    return NULL;
-}
-
 int credential_helper_get(const char *name, const char *server, struct http_cancel *cancel,
                           char **ret_user, char **ret_secret, struct error *err)
 {
     if (!is_helper_name(name))
         return error_set(err, ERR_INVALID, "'%s' is no name of a credential helper", name);
-    CLEANUP_FREE char *program = find_program(name);
+    CLEANUP_FREE char *file = xasprintf("docker-credential-%s", name);
+    CLEANUP_FREE char *program = program_on_path(file);
     if (!program)
         return error_set(err, ERR_NOT_FOUND, "there is no docker-credential-%s on PATH", name);
     const char *const argv[] = {program, "get", NULL};
