@@ -56,6 +56,25 @@ int path_docker_config(char **ret, struct error *err)
     return below_home(".docker", ret, err);
 }
 
+int path_runner_state(const char *name, char **ret, struct error *err)
+{
+    CLEANUP_FREE char *config = NULL;
+    int r = path_docker_config(&config, err);
+    if (r == 0)
+        *ret = xasprintf("%s/model-runner/%s", config, name);
+    return r;
+}
+
+int path_config_home(char **ret, struct error *err)
+{
+    const char *dir = absolute_env("XDG_CONFIG_HOME");
+    if (dir) {
+        *ret = xstrdup(dir);
+        return 0;
+    }
+    return below_home(".config", ret, err);
+}
+
 int path_runtime_dir(char **ret, struct error *err)
 {
     const char *dir = absolute_env("XDG_RUNTIME_DIR");

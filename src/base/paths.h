@@ -14,6 +14,12 @@ int path_home(char **ret, struct error *err);
 /* $DOCKER_CONFIG, else ~/.docker. */
 int path_docker_config(char **ret, struct error *err);
 
+/* A file of the runner's own state: model-runner/NAME in the directory above. */
+int path_runner_state(const char *name, char **ret, struct error *err);
+
+/* $XDG_CONFIG_HOME, else ~/.config. */
+int path_config_home(char **ret, struct error *err);
+
 /* The user's private directory for sockets, the first of these:
  *     $XDG_RUNTIME_DIR/model-runner
  *     /run/user/UID/model-runner         when /run/user/UID is a directory of this user

@@ -89,12 +89,13 @@ void check_engine(struct doctor *d)
 void check_settings(struct doctor *d)
 {
     enum { MAX_FILE = 4 << 20 };
-    CLEANUP_FREE char *config = NULL, *path = NULL;
+    CLEANUP_FREE char *path = NULL;
     const char *given = doctor_setting(d, "MODEL_RUNNER_SETTINGS_FILE");
-    if (!d->is_local || path_docker_config(&config, NULL) < 0)
-        return;
-    path = given ? xstrdup(given) : path_join(config, "model-runner/settings.json");
-    if (!file_exists(path))
+    if (given)
+        path = xstrdup(given);
+    else
+        path_runner_state("settings.json", &path, NULL);
+    if (!d->is_local || !path || !file_exists(path))
         return;
     CLEANUP_BUF struct buf text = BUF_INIT(MAX_FILE);
     CLEANUP_JSON struct json *file = NULL;

@@ -75,19 +75,10 @@ bool service_query(const char *const *argv, struct buf *out)
 
 int service_env_file(bool system, char **ret, struct error *err)
 {
-    CLEANUP_FREE char *home = NULL;
-    const char *config = getenv("XDG_CONFIG_HOME");
-    if (system) {
-        *ret = xstrdup("/etc/model-runner/service.env");
-        return 0;
-    }
-    if (config && config[0] == '/') {
-        *ret = path_join(config, "model-runner/service.env");
-        return 0;
-    }
-    int r = path_home(&home, err);
+    CLEANUP_FREE char *config = NULL;
+    int r = system ? 0 : path_config_home(&config, err);
     if (r == 0)
-        *ret = path_join(home, ".config/model-runner/service.env");
+        *ret = path_join(system ? "/etc" : config, "model-runner/service.env");
     return r;
 }
 
@@ -154,9 +145,5 @@ int service_env_read(bool system, struct json **ret, struct error *err)
 
 int service_log_file(char **ret, struct error *err)
 {
-    CLEANUP_FREE char *config = NULL;
-    int r = path_docker_config(&config, err);
-    if (r == 0)
-        *ret = path_join(config, "model-runner/runner.log");
-    return r;
+    return path_runner_state("runner.log", ret, err);
 }

@@ -31,11 +31,7 @@ static bool present(bool system)
 
 static int lock_path(char **ret, struct error *err)
 {
-    CLEANUP_FREE char *config = NULL;
-    int r = path_docker_config(&config, err);
-    if (r == 0)
-        *ret = path_join(config, "model-runner/runner.lock");
-    return r;
+    return path_runner_state("runner.lock", ret, err);
 }
 
 /* The process that holds the lock; 0 = none. */

@@ -46,19 +46,11 @@ static enum service_state state(bool system)
 
 static int unit_file(bool system, char **ret, struct error *err)
 {
-    CLEANUP_FREE char *home = NULL;
-    const char *config = getenv("XDG_CONFIG_HOME");
-    if (system) {
-        *ret = xstrdup("/etc/systemd/system/" UNIT);
-        return 0;
-    }
-    if (config && config[0] == '/') {
-        *ret = path_join(config, "systemd/user/" UNIT);
-        return 0;
-    }
-    int r = path_home(&home, err);
+    CLEANUP_FREE char *config = NULL;
+    int r = system ? 0 : path_config_home(&config, err);
     if (r == 0)
-        *ret = path_join(home, ".config/systemd/user/" UNIT);
+        *ret =
+            system ? xstrdup("/etc/systemd/system/" UNIT) : path_join(config, "systemd/user/" UNIT);
     return r;
 }
 

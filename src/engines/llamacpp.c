@@ -31,9 +31,8 @@ static int find(const struct engine_places *places, char **ret_path, struct erro
         *ret_path = TAKE(directory);
         return 0;
     }
-    CLEANUP_FREE char *config = NULL;
-    if (!given && path_docker_config(&config, NULL) == 0)
-        directory = path_join(config, "model-runner/llama.cpp/bin");
+    if (!given)
+        path_runner_state("llama.cpp/bin", &directory, NULL);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         char *path = directory ? program_find_in(directory, names[i]) : NULL;
         if (!path && !given && program_find(names[i], &path, NULL) < 0)
@@ -43,9 +42,7 @@ static int find(const struct engine_places *places, char **ret_path, struct erro
             return 0;
     }
     return given ? error_set(err, ERR_NOT_FOUND,
-                             "'%s' is neither llama-server nor a directory with "
-                             "it",
-                             given)
+                             "'%s' is neither llama-server nor a directory with it", given)
                  : error_set(err, ERR_NOT_FOUND,
                              "llama-server is not on this machine (looked in PATH and where "
                              "Homebrew and distributions put it)");

@@ -189,17 +189,10 @@ static bool flag_setting(bool option, const char *name)
 /* A file of the daemon's own: what is given, or `name` in its default place; the caller frees. */
 static int state_file(const char *given, const char *name, char **ret, struct error *err)
 {
-    CLEANUP_FREE char *config = NULL;
-    if (given) {
-        *ret = path_absolute(given);
-        return 0;
-    }
-    int r = path_docker_config(&config, err);
-    if (r == 0) {
-        CLEANUP_FREE char *dir = path_join(config, "model-runner");
-        *ret = path_join(dir, name);
-    }
-    return r;
+    if (!given)
+        return path_runner_state(name, ret, err);
+    *ret = path_absolute(given);
+    return 0;
 }
 
 int settings_token_file(const char *option, char **ret, struct error *err)
