@@ -3,13 +3,13 @@
  * docker model launch: applications that use models, started so that they find the runner. A row
  * an application: containers are run by docker, programs of this machine take this one's place. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/argv.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/paths.h"
@@ -19,7 +19,7 @@
 #include "cli/daemon.h"
 #include "cli/print.h"
 
-enum { MAX_WORDS = 256, CONFIG_MAX = 1 << 20 };
+enum { CONFIG_MAX = 1 << 20 };
 
 #define KEY "sk-docker-model-runner"
 
@@ -70,30 +70,6 @@ static const struct app {
      .volume = "openwebui_data:/app/backend/data", .port = 3000, .inner_port = 8080,
      .suffix = "/engines/v1", .variables = {"WEBUI_AUTH=false"}},
 };
-
-/* Words that are built up: an environment, a command line. */
-struct words {
-    char *v[MAX_WORDS + 1]; /* NULL-terminated */
-    size_t n;
-};
-
-ATTR_PRINTF(2, 3) static void add(struct words *w, const char *fmt, ...)
-{
-    if (w->n == MAX_WORDS)
-        return;
-    va_list args;
-    va_start(args, fmt);
-    CLEANUP_BUF struct buf text = BUF_INIT(64 * 1024);
-    buf_vprintf(&text, fmt, args);
-    va_end(args);
-    w->v[w->n++] = xstrdup(buf_cstr(&text));
-}
-
-static void words_release(struct words *w)
-{
-    for (size_t i = 0; i < w->n; i++)
-        free(w->v[i]);
-}
 
 static const struct app *find_app(const char *name)
 {
@@ -156,43 +132,43 @@ static int base_url(const struct app *app, char **ret, struct error *err)
     return 0;
 }
 
-static void add_variables(const struct app *app, const char *base, struct words *env)
+static void add_variables(const struct app *app, const char *base, struct argv *env)
 {
     static const char *const urls[] = {"OPENAI_API_BASE", "OPENAI_BASE_URL", "OPENAI_API_BASE_URL"};
     static const char *const keys[] = {"OPENAI_API_KEY", "OPEN_AI_KEY"};
     for (size_t i = 0; app->suffix && i < ARRAY_LEN(urls); i++)
-        add(env, "%s=%s%s", urls[i], base, app->suffix);
+        argv_add(env, "%s=%s%s", urls[i], base, app->suffix);
     for (size_t i = 0; app->suffix && i < ARRAY_LEN(keys); i++)
-        add(env, "%s=" KEY, keys[i]);
+        argv_add(env, "%s=" KEY, keys[i]);
     for (size_t i = 0; i < ARRAY_LEN(app->variables) && app->variables[i]; i++) {
         const char *text = app->variables[i], *mark = strstr(text, "%s");
         if (mark)
-            add(env, "%.*s%s%s", (int)(mark - text), text, base, mark + 2);
+            argv_add(env, "%.*s%s%s", (int)(mark - text), text, base, mark + 2);
         else
-            add(env, "%s", text);
+            argv_push(env, text);
     }
 }
 
 /* ---- command lines ---- */
 
 static void container_words(const struct app *app, const struct launch_options *o,
-                            const struct words *env, struct words *w)
+                            const struct argv *env, struct argv *w)
 {
-    add(w, "docker");
-    add(w, "run");
-    add(w, "--rm");
+    argv_add(w, "docker");
+    argv_add(w, "run");
+    argv_add(w, "--rm");
     if (o->detach)
-        add(w, "-d");
-    add(w, "--add-host=host.docker.internal:host-gateway");
-    add(w, "-p");
-    add(w, "%lld:%d", (long long)(o->port ? o->port : app->port), app->inner_port);
-    add(w, "-v");
-    add(w, "%s", app->volume);
+        argv_add(w, "-d");
+    argv_add(w, "--add-host=host.docker.internal:host-gateway");
+    argv_add(w, "-p");
+    argv_add(w, "%lld:%d", (long long)(o->port ? o->port : app->port), app->inner_port);
+    argv_add(w, "-v");
+    argv_push(w, app->volume);
     for (size_t i = 0; i < env->n; i++) {
-        add(w, "-e");
-        add(w, "%s", env->v[i]);
+        argv_add(w, "-e");
+        argv_push(w, env->v[i]);
     }
-    add(w, "%s", o->image ? o->image : app->image);
+    argv_push(w, o->image ? o->image : app->image);
 }
 
 /* opencode knows providers by its own file alone: ours is put among those that are there. */
@@ -237,7 +213,7 @@ static int write_opencode(const char *base, const char *model, struct error *err
     return r < 0 ? r : file_write_atomic(file, str_from(out), 0600, err);
 }
 
-static void print_words(const struct words *w)
+static void print_words(const struct argv *w)
 {
     for (size_t i = 0; i < w->n; i++) {
         if (i > 0)
@@ -247,7 +223,7 @@ static void print_words(const struct words *w)
     putchar('\n');
 }
 
-static void print_lines(const struct words *w)
+static void print_lines(const struct argv *w)
 {
     for (size_t i = 0; i < w->n; i++) {
         fputs("  ", stdout);
@@ -267,7 +243,7 @@ static int openclaw(const char *base)
 }
 
 /* This program becomes the other. */
-static int become(const struct words *w, const struct words *env, struct error *err)
+static int become(const struct argv *w, const struct argv *env, struct error *err)
 {
     CLEANUP_FREE char *program = NULL;
     int r = program_find(w->v[0], &program, err);
@@ -292,8 +268,8 @@ static int launch(const struct app *app, const struct launch_options *o, char *c
         return r;
     if (strcmp(app->name, "openclaw") == 0)
         return openclaw(base);
-    CLEANUP(words_release) struct words env = {.n = 0};
-    CLEANUP(words_release) struct words w = {.n = 0};
+    CLEANUP_ARGV struct argv env = {0};
+    CLEANUP_ARGV struct argv w = {0};
     add_variables(app, base, &env);
     if (o->config) {
         printf("Configuration for %s:\n", app->name);
@@ -303,15 +279,13 @@ static int launch(const struct app *app, const struct launch_options *o, char *c
     if (app->image)
         container_words(app, o, &env, &w);
     else
-        add(&w, "%s", app->name);
+        argv_push(&w, app->name);
     if (o->model && app->model_flag) {
-        add(&w, "%s", app->model_flag);
-        add(&w, "%s", o->model);
+        argv_push(&w, app->model_flag);
+        argv_push(&w, o->model);
     }
     for (int i = 0; i < n_args; i++)
-        add(&w, "%s", args[i]);
-    if (w.n == MAX_WORDS)
-        return error_set(err, ERR_TOO_LARGE, "too many arguments for %s", app->name);
+        argv_push(&w, args[i]);
     if (o->dry_run) {
         fputs("Would run: ", stdout);
         print_words(&w);

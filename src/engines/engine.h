@@ -11,29 +11,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/argv.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/str.h"
-
 
 /* What a request wants done. */
 enum engine_mode { MODE_COMPLETION, MODE_EMBEDDING, MODE_RERANKING, MODE_IMAGE, MODE_COUNT };
 
 const char *engine_mode_name(enum engine_mode mode); /* "completion", "embedding", … */
 int engine_mode_parse(struct str name, enum engine_mode *ret, struct error *err);
-
-/* A NULL-terminated argument vector under construction. */
-struct engine_argv {
-    char **v;
-    size_t n;
-    size_t cap;
-};
-void engine_argv_add(struct engine_argv *a, const char *fmt, ...) ATTR_PRINTF(2, 3);
-void engine_argv_release(struct engine_argv *a);
-
-/* Splits at white space as a shell would: quotes of either kind group, a backslash takes the next
- * character as it is. `what` names the text in errors. */
-int engine_argv_split(struct engine_argv *a, struct str text, const char *what, struct error *err);
 
 /* One process to start. */
 struct engine_launch {
@@ -80,7 +67,7 @@ struct engine {
     /* What version that program is, for people; ERR_UNSUPPORTED when it is too old. Runs it, or
      * takes milliseconds. */
     int (*version)(const char *binary, char **ret, struct error *err);
-    int (*argv)(const struct engine_launch *l, struct engine_argv *ret, struct error *err);
+    int (*argv)(const struct engine_launch *l, struct argv *ret, struct error *err);
 };
 
 extern const struct engine *const engine_table[];

@@ -80,26 +80,26 @@ static int version(const char *binary, char **ret, struct error *err)
 }
 
 /* What is before the model; LLAMA_ARGS, of whoever runs the daemon, stands in its place. */
-static int add_base(struct engine_argv *a, struct error *err)
+static int add_base(struct argv *a, struct error *err)
 {
     static const char *const ours[] = {"--model", "-m",           "--host",
                                        "--port",  "--embeddings", "--mmproj"};
     const char *given = getenv("LLAMA_ARGS");
     if (!given) {
-        engine_argv_add(a, "-ngl");
-        engine_argv_add(a, "999");
-        engine_argv_add(a, "--metrics");
+        argv_add(a, "-ngl");
+        argv_add(a, "999");
+        argv_add(a, "--metrics");
 #if defined(__APPLE__)
-        engine_argv_add(a, "--no-mmap");
+        argv_add(a, "--no-mmap");
 #endif
 #if defined(__aarch64__)
-        engine_argv_add(a, "--threads");
-        engine_argv_add(a, "%ld", MAX(2L, sysconf(_SC_NPROCESSORS_ONLN) / 2));
+        argv_add(a, "--threads");
+        argv_add(a, "%ld", MAX(2L, sysconf(_SC_NPROCESSORS_ONLN) / 2));
 #endif
         return 0;
     }
     size_t first = a->n;
-    int r = engine_argv_split(a, str_from(given), "LLAMA_ARGS", err);
+    int r = argv_split(a, str_from(given), "LLAMA_ARGS", err);
     for (size_t i = first; r == 0 && i < a->n; i++)
         for (size_t k = 0; k < ARRAY_LEN(ours); k++) {
             size_t n = strlen(ours[k]);
@@ -112,44 +112,44 @@ static int add_base(struct engine_argv *a, struct error *err)
     return r;
 }
 
-static int argv(const struct engine_launch *l, struct engine_argv *ret, struct error *err)
+static int argv(const struct engine_launch *l, struct argv *ret, struct error *err)
 {
-    engine_argv_add(ret, "%s", l->binary);
+    argv_push(ret, l->binary);
     int r = add_base(ret, err);
     if (r < 0)
         return r;
-    engine_argv_add(ret, "--model");
-    engine_argv_add(ret, "%s", l->model_path);
-    engine_argv_add(ret, "--host");
-    engine_argv_add(ret, "%s", l->socket_path); /* ends in .sock, which makes it a socket */
+    argv_add(ret, "--model");
+    argv_push(ret, l->model_path);
+    argv_add(ret, "--host");
+    argv_push(ret, l->socket_path); /* ends in .sock, which makes it a socket */
     if (l->mode == MODE_COMPLETION && l->template_path) {
-        engine_argv_add(ret, "--chat-template-file");
-        engine_argv_add(ret, "%s", l->template_path);
+        argv_add(ret, "--chat-template-file");
+        argv_push(ret, l->template_path);
     }
     if (l->mode == MODE_EMBEDDING || l->mode == MODE_RERANKING)
-        engine_argv_add(ret, "--embeddings");
+        argv_add(ret, "--embeddings");
     if (l->mode == MODE_RERANKING)
-        engine_argv_add(ret, "--reranking");
+        argv_add(ret, "--reranking");
     int64_t budget;
     const struct json *own = js_get(l->config, "llamacpp");
     if (js_get(own, "reasoning-budget")) {
         r = js_want_int(own, "reasoning-budget", -1, INT32_MAX, &budget, err);
         if (r < 0)
             return r;
-        engine_argv_add(ret, "--reasoning-budget");
-        engine_argv_add(ret, "%lld", (long long)budget);
+        argv_add(ret, "--reasoning-budget");
+        argv_add(ret, "%lld", (long long)budget);
     }
     if (l->context_size > 0) {
-        engine_argv_add(ret, "--ctx-size");
-        engine_argv_add(ret, "%lld", (long long)l->context_size);
+        argv_add(ret, "--ctx-size");
+        argv_add(ret, "%lld", (long long)l->context_size);
     }
     for (size_t i = 0; i < l->n_flags; i++)
-        engine_argv_add(ret, "%s", l->flags[i]);
+        argv_push(ret, l->flags[i]);
     if (l->mmproj_path) {
-        engine_argv_add(ret, "--mmproj");
-        engine_argv_add(ret, "%s", l->mmproj_path);
+        argv_add(ret, "--mmproj");
+        argv_push(ret, l->mmproj_path);
     }
-    engine_argv_add(ret, "--jinja");
+    argv_add(ret, "--jinja");
     return 0;
 }
 

@@ -108,7 +108,7 @@ const char *engine_native_flag(const char *const *flags, size_t n, const char *o
 }
 
 /* Translates "--flag value" and "--flag=value"; returns how many items it used. */
-static size_t add_flag(const struct engine_launch *l, size_t i, struct engine_argv *a)
+static size_t add_flag(const struct engine_launch *l, size_t i, struct argv *a)
 {
     struct str item = str_from(l->flags[i]);
     ptrdiff_t eq = str_find_char(item, '=');
@@ -120,38 +120,38 @@ static size_t add_flag(const struct engine_launch *l, size_t i, struct engine_ar
     size_t used = eq >= 0 || !value ? 1 : 2;
     /* A context size of the configuration wins. */
     if (value && !(is_context && l->context_size > 0)) {
-        engine_argv_add(a, "%s", ours);
-        engine_argv_add(a, "%s", value);
+        argv_push(a, ours);
+        argv_push(a, value);
     }
     return used;
 }
 
-static int argv(const struct engine_launch *l, struct engine_argv *ret, struct error *err)
+static int argv(const struct engine_launch *l, struct argv *ret, struct error *err)
 {
     for (size_t i = 0; i < l->n_flags; i++)
         if (strcmp(l->flags[i], "--context-shift") == 0)
             return error_set(err, ERR_UNSUPPORTED,
                              "--context-shift is not supported: a text that does not fit the "
                              "context is never cut; use a larger --ctx-size");
-    engine_argv_add(ret, "%s", l->binary);
-    engine_argv_add(ret, "serve");
-    engine_argv_add(ret, "--model");
-    engine_argv_add(ret, "%s", l->model_path);
-    engine_argv_add(ret, "--socket");
-    engine_argv_add(ret, "%s", l->socket_path);
-    engine_argv_add(ret, "--lifeline-fd");
-    engine_argv_add(ret, "%d", l->lifeline_fd);
+    argv_push(ret, l->binary);
+    argv_add(ret, "serve");
+    argv_add(ret, "--model");
+    argv_push(ret, l->model_path);
+    argv_add(ret, "--socket");
+    argv_push(ret, l->socket_path);
+    argv_add(ret, "--lifeline-fd");
+    argv_add(ret, "%d", l->lifeline_fd);
     if (l->template_path) {
-        engine_argv_add(ret, "--chat-template-file");
-        engine_argv_add(ret, "%s", l->template_path);
+        argv_add(ret, "--chat-template-file");
+        argv_push(ret, l->template_path);
     }
     if (l->mmproj_path) {
-        engine_argv_add(ret, "--mmproj");
-        engine_argv_add(ret, "%s", l->mmproj_path);
+        argv_add(ret, "--mmproj");
+        argv_push(ret, l->mmproj_path);
     }
     if (l->context_size > 0) {
-        engine_argv_add(ret, "--ctx-size");
-        engine_argv_add(ret, "%lld", (long long)l->context_size);
+        argv_add(ret, "--ctx-size");
+        argv_add(ret, "%lld", (long long)l->context_size);
     }
     for (size_t i = 0; i < l->n_flags;)
         i += add_flag(l, i, ret);

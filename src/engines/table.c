@@ -2,7 +2,6 @@
  *
  * The table of engines and what the rows share. */
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -41,64 +40,6 @@ int engine_mode_parse(struct str name, enum engine_mode *ret, struct error *err)
             return 0;
         }
     return error_set(err, ERR_INVALID, "unknown backend mode: \"%.*s\"", STR_ARG(name));
-}
-
-void engine_argv_add(struct engine_argv *a, const char *fmt, ...)
-{
-    if (a->n + 2 > a->cap) {
-        a->cap = a->cap ? a->cap * 2 : 16;
-        a->v = xrealloc(a->v, a->cap, sizeof(*a->v));
-    }
-    va_list args;
-    va_start(args, fmt);
-    CLEANUP_BUF struct buf text = BUF_INIT(64 * 1024);
-    if (buf_vprintf(&text, fmt, args) < 0)
-        alloc_failed();
-    va_end(args);
-    a->v[a->n++] = xstrdup(buf_cstr(&text));
-    a->v[a->n] = NULL;
-}
-
-int engine_argv_split(struct engine_argv *a, struct str text, const char *what, struct error *err)
-{
-    CLEANUP_BUF struct buf word = BUF_INIT(64 * 1024);
-    bool in_word = false;
-    char quote = '\0';
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (quote && c == quote) {
-            quote = '\0';
-        } else if (!quote && (c == '"' || c == '\'')) {
-            quote = c;
-            in_word = true;
-        } else if (!quote && (c == ' ' || c == '\t' || c == '\n')) {
-            if (in_word)
-                engine_argv_add(a, "%s", buf_cstr(&word));
-            buf_clear(&word);
-            in_word = false;
-        } else {
-            if (c == '\\' && quote != '\'' && i + 1 < text.len)
-                c = text.ptr[++i];
-            buf_push(&word, c);
-            in_word = true;
-        }
-        int r = buf_check(&word, what, err);
-        if (r < 0)
-            return r;
-    }
-    if (quote)
-        return error_set(err, ERR_INVALID, "%s has an unclosed quote", what);
-    if (in_word)
-        engine_argv_add(a, "%s", buf_cstr(&word));
-    return 0;
-}
-
-void engine_argv_release(struct engine_argv *a)
-{
-    for (size_t i = 0; i < a->n; i++)
-        free(a->v[i]);
-    free(a->v);
-    *a = (struct engine_argv){0};
 }
 
 bool engine_runs(const struct engine *e, const char *format)

@@ -77,7 +77,7 @@ static int start_process(struct runner *r, const struct model_files *files, cons
         .n_flags = r->settings.n_flags,
         .config = r->settings.config,
     };
-    CLEANUP(engine_argv_release) struct engine_argv argv = {0};
+    CLEANUP_ARGV struct argv argv = {0};
     int result = r->target.engine->argv(&launch, &argv, err);
     if (result == 0) {
         engine_need_of(&launch, files->bytes, &r->need);

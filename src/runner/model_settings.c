@@ -25,8 +25,8 @@ static int settle_raw_flags(struct json *config, const struct json *request, str
     struct str raw = js_get_str(config, "raw-runtime-flags");
     int r = 0;
     if (raw.len > 0 && js_len(js_get(request, "runtime-flags")) == 0) {
-        CLEANUP(engine_argv_release) struct engine_argv words = {0};
-        r = engine_argv_split(&words, raw, "raw-runtime-flags", err);
+        CLEANUP_ARGV struct argv words = {0};
+        r = argv_split(&words, raw, "raw-runtime-flags", err);
         struct json *flags = js_array();
         for (size_t i = 0; i < words.n; i++)
             js_push(flags, js_str(str_from(words.v[i])));

@@ -45,6 +45,8 @@ class Launch(CliTest):
         self.assertEqual(self.started(), ["codex --model ai/m --full-auto a b", f"OPENAI_API_BASE={url}",
                                           f"OPENAI_API_BASE_URL={url}", f"OPENAI_API_KEY={KEY}", f"OPENAI_BASE_URL={url}",
                                           f"OPEN_AI_KEY={KEY}"])
+        self.cli("launch", "codex", "--", "x" * 100000)
+        self.assertEqual(self.started()[0], "codex " + "x" * 100000)
         self.program("claude")
         self.cli("launch", "claude")
         self.assertEqual(self.started(), ["claude", f"ANTHROPIC_API_KEY={KEY}",

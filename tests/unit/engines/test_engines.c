@@ -132,7 +132,7 @@ static void test_engines__native_argv(void **state)
                                   .flags = rows[i].flags};
         while (l.n_flags < 6 && rows[i].flags[l.n_flags])
             l.n_flags++;
-        struct engine_argv argv = {0};
+        struct argv argv = {0};
         assert_ok(engine_native.argv(&l, &argv, &err));
         CLEANUP_BUF struct buf line = BUF_INIT(4096);
         for (size_t j = 0; j < argv.n; j++)
@@ -143,15 +143,15 @@ static void test_engines__native_argv(void **state)
                  "/bin/e serve --model /m.gguf --socket /s.sock --lifeline-fd 3%s", rows[i].want);
         if (strcmp(buf_cstr(&line), want) != 0)
             fail_msg("row %zu: '%s', wanted '%s'", i, buf_cstr(&line), want);
-        engine_argv_release(&argv);
+        argv_release(&argv);
     }
     static const char *const shift[] = {"--context-shift"};
     const struct engine_launch l = {
         .binary = "/bin/e", .model_path = "/m", .socket_path = "/s", .flags = shift, .n_flags = 1};
-    struct engine_argv argv = {0};
+    struct argv argv = {0};
     struct error err = ERROR_INIT;
     assert_fails(engine_native.argv(&l, &argv, &err), ERR_UNSUPPORTED, "--context-shift");
-    engine_argv_release(&argv);
+    argv_release(&argv);
 }
 
 static void test_engines__find(void **state)
