@@ -25,10 +25,15 @@ static uint64_t in_memory(const struct runner *r)
     return r->process && r->process_alive ? memory_of_process(process_pid(r->process)) : 0;
 }
 
+/* What it counts with, when so much of it is in memory. */
+static uint64_t counted(const struct runner *r, uint64_t real)
+{
+    return r->let_in ? MAX(real, needed(r)) : real;
+}
+
 uint64_t ledger_held(const struct runner *r)
 {
-    uint64_t real = in_memory(r);
-    return r->let_in ? MAX(real, needed(r)) : real;
+    return counted(r, in_memory(r));
 }
 
 struct room {
@@ -44,7 +49,7 @@ static struct room find_room(const struct runner *r)
     for (const struct runner *other = s->runners; other; other = other->next) {
         if (other == r || !(other->let_in || other->process_alive))
             continue;
-        uint64_t real = in_memory(other), all = other->let_in ? MAX(real, needed(other)) : real;
+        uint64_t real = in_memory(other), all = counted(other, real);
         held += all;
         real_sum += real;
         promised += all - real;

@@ -16,11 +16,12 @@ static char *engine_program(const struct daemon *d, const struct engine *e, stru
     return e->find(&d->settings->places, &path, err) < 0 ? NULL : path;
 }
 
-/* "Running: TITLE VERSION", or why not. */
-static char *status_text(const struct daemon *d, const struct engine *e)
+/* "Running: TITLE VERSION", or why not; *ret_there: the program is there. */
+static char *status_text(const struct daemon *d, const struct engine *e, bool *ret_there)
 {
     struct error err = ERROR_INIT;
     CLEANUP_FREE char *path = engine_program(d, e, &err), *version = NULL;
+    *ret_there = path != NULL;
     if (!path)
         return xasprintf("Not Installed: %s", err.msg);
     if (e->version(path, &version, &err) < 0)
@@ -33,10 +34,11 @@ static char *status_text(const struct daemon *d, const struct engine *e)
 static char *backend_status(const struct daemon *d, struct str name)
 {
     const struct engine *own = engine_by_name(name);
-    CLEANUP_FREE char *text = own ? status_text(d, own) : xstrdup("Not Installed");
-    for (size_t i = 0; i < engine_count && str_starts_with(str_from(text), STR("Not I")); i++)
+    bool there = false;
+    CLEANUP_FREE char *text = own ? status_text(d, own, &there) : xstrdup("Not Installed");
+    for (size_t i = 0; i < engine_count && !there; i++)
         if (engine_table[i] != own && engine_answers_to(engine_table[i], name))
-            return status_text(d, engine_table[i]);
+            return status_text(d, engine_table[i], &there);
     return TAKE(text);
 }
 

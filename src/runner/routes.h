@@ -58,13 +58,15 @@ void respond_remote_model(struct daemon *d, struct http_request *r, const char *
 /* route_engines.c */
 void route_status(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_ps(struct daemon *d, struct http_request *r, const struct route_args *args);
-void route_metrics(struct daemon *d, struct http_request *r, const struct route_args *args);
-void route_requests(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_df(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_unload(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_configure(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_settings(struct daemon *d, struct http_request *r, const struct route_args *args);
 void route_effective(struct daemon *d, struct http_request *r, const struct route_args *args);
+
+/* route_watch.c */
+void route_metrics(struct daemon *d, struct http_request *r, const struct route_args *args);
+void route_requests(struct daemon *d, struct http_request *r, const struct route_args *args);
 
 /* route_anthropic.c */
 void route_messages(struct daemon *d, struct http_request *r, const struct route_args *args);

@@ -76,20 +76,25 @@ static int combine(const struct json *configured, const struct json *requested,
     return r < 0 ? r : model_settings_merge(&base, requested, ret, err);
 }
 
+static void remove_setting(struct scheduler *s, struct setting *x)
+{
+    struct setting **at = &s->settings;
+    while (*at != x)
+        at = &(*at)->next;
+    *at = x->next;
+    setting_free(x);
+}
+
 void drop_request_settings(struct scheduler *s, const char *key)
 {
-    for (struct setting **at = &s->settings; *at;) {
-        struct setting *x = *at;
+    for (struct setting *x = s->settings, *next; x; x = next) {
         struct model_settings left;
-        at = &x->next;
+        next = x->next;
         if (!x->requested || (key && strcmp(x->key, key) != 0))
             continue;
         js_free(TAKE(x->requested));
         if (!x->configured) {
-            for (at = &s->settings; *at != x;)
-                at = &(*at)->next;
-            *at = x->next;
-            setting_free(x);
+            remove_setting(s, x);
         } else if (combine(x->configured, NULL, &left, NULL) == 0) {
             model_settings_release(&x->values);
             x->values = left;
@@ -228,15 +233,6 @@ static int save(struct scheduler *s, const struct change *c, struct error *err)
     js_set(row, "config", js_ref(c->configured));
     int r = settings_file_put(s->settings_file, row, err);
     return r < 0 ? error_wrap(err, "the settings were not changed") : 0;
-}
-
-static void remove_setting(struct scheduler *s, struct setting *x)
-{
-    struct setting **at = &s->settings;
-    while (*at != x)
-        at = &(*at)->next;
-    *at = x->next;
-    setting_free(x);
 }
 
 /* With the lock held. */
