@@ -14,7 +14,7 @@ int infer(struct daemon *d, struct http_request *r, const char *model, enum engi
     enum { TRIES = 2 }; /* an engine may have died since it was last used */
     struct watch w;
     struct error why = ERROR_INIT;
-    watch_begin(&w, journal_keeps_text(d->journal));
+    watch_begin(&w, r, journal_keeps_text(d->journal));
     metrics_at_work(d->metrics, 1);
     int result = 0;
     bool done = false;

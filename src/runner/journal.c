@@ -22,8 +22,10 @@ enum {
     EVENT_MAX = 1 << 20,
 };
 
+/* Never changed once it is in the journal; readers keep it alive. */
 struct record {
-    struct record *next; /* older first */
+    struct record *next; /* older first; guarded by the journal's lock */
+    unsigned refs;       /* the journal's and readers'; guarded by the journal's lock */
     uint64_t serial;
     char model_id[OCI_DIGEST_TEXT_MAX];
     char *id, *model, *method, *url, *user_agent;
@@ -32,7 +34,7 @@ struct record {
     char *answer; /* as it came: its beginning */
     uint64_t answer_cut;
     bool is_sse;
-    const char *origin; /* NULL = OpenAI's API */
+    enum metrics_api api;
     int status;
     int64_t time_s;
     size_t bytes;
@@ -71,8 +73,11 @@ struct journal *journal_new(enum journal_mode mode, uint64_t max_bytes)
     return j;
 }
 
-static void record_free(struct record *x)
+/* With the lock held, or nobody else there. */
+static void record_unref(struct record *x)
 {
+    if (--x->refs > 0)
+        return;
     free(x->id);
     free(x->model);
     free(x->method);
@@ -89,7 +94,7 @@ void journal_free(struct journal *j)
         return;
     for (struct record *x = j->first, *next; x; x = next) {
         next = x->next;
-        record_free(x);
+        record_unref(x);
     }
     pthread_cond_destroy(&j->changed);
     pthread_mutex_destroy(&j->lock);
@@ -98,19 +103,10 @@ void journal_free(struct journal *j)
 
 bool journal_keeps_text(const struct journal *j)
 {
-    return j->mode != JOURNAL_OFF;
+    return j->mode == JOURNAL_ON;
 }
 
 /* ---- writing ---- */
-
-static const char *origin_of(const char *path)
-{
-    if (strstr(path, "/api/"))
-        return "ollama/completion";
-    if (strstr(path, "/messages"))
-        return "anthropic/messages";
-    return strstr(path, "/responses") ? "openai/responses" : NULL;
-}
 
 /* What is kept of a request: its beginning, if it is long without its media, too. */
 static char *kept_request(struct str body, bool *ret_cut)
@@ -140,7 +136,7 @@ static void drop_one(struct journal *j, const char *model_id)
         if (j->end == &x->next)
             j->end = at;
         j->bytes -= x->bytes;
-        record_free(x);
+        record_unref(x);
         return;
     }
 }
@@ -148,6 +144,7 @@ static void drop_one(struct journal *j, const char *model_id)
 static void put(struct journal *j, struct record *x)
 {
     pthread_mutex_lock(&j->lock);
+    x->refs = 1;
     x->serial = ++j->serial;
     *j->end = x;
     j->end = &x->next;
@@ -180,7 +177,7 @@ void journal_add(struct journal *j, struct models *m, const struct watch *w,
     x->url = xstrdup(http_request_path(r));
     const char *agent = http_request_header(r, "User-Agent");
     x->user_agent = xstrdup(agent ? agent : "");
-    x->origin = origin_of(x->url);
+    x->api = w->api;
     x->status = w->status ? w->status : 408;
     x->is_sse = w->is_sse;
     if (j->mode == JOURNAL_ON) {
@@ -229,6 +226,11 @@ static void set_answer(const struct record *x, struct json *v)
 
 static struct json *record_json(const struct record *x)
 {
+    static const char *const origins[API_COUNT] = {
+        [API_ANTHROPIC] = "anthropic/messages",
+        [API_RESPONSES] = "openai/responses",
+        [API_OLLAMA] = "ollama/completion",
+    };
     struct json *v = js_object();
     js_set_cstr(v, "id", x->id);
     js_set_cstr(v, "model", x->model);
@@ -242,8 +244,8 @@ static struct json *record_json(const struct record *x)
     js_set_int(v, "status_code", x->status);
     if (*x->user_agent)
         js_set_cstr(v, "user_agent", x->user_agent);
-    if (x->origin)
-        js_set_cstr(v, "origin", x->origin);
+    if (origins[x->api])
+        js_set_cstr(v, "origin", origins[x->api]);
     return v;
 }
 
@@ -275,6 +277,38 @@ static struct json *find_group(struct json *list, const char *id)
     return NULL;
 }
 
+/* Records that somebody reads. */
+struct reading {
+    struct record **items;
+    size_t n;
+    uint64_t last; /* serial of the newest that there was, dropped or not */
+};
+
+/* Takes those behind `serial` of one model, or ("") of all; with the lock held. */
+static struct reading read_begin(struct journal *j, uint64_t serial, const char *model_id)
+{
+    struct reading out = {.last = j->serial};
+    size_t n = 0;
+    for (const struct record *x = j->first; x; x = x->next)
+        n++;
+    out.items = xcalloc(n + 1, sizeof(struct record *));
+    for (struct record *x = j->first; x; x = x->next)
+        if (x->serial > serial && (!*model_id || strcmp(x->model_id, model_id) == 0)) {
+            x->refs++;
+            out.items[out.n++] = x;
+        }
+    return out;
+}
+
+static void read_end(struct journal *j, struct reading *reading)
+{
+    pthread_mutex_lock(&j->lock);
+    for (size_t i = 0; i < reading->n; i++)
+        record_unref(reading->items[i]);
+    pthread_mutex_unlock(&j->lock);
+    free(reading->items);
+}
+
 struct json *journal_list(struct journal *j, struct models *m, struct scheduler *s,
                           const char *model)
 {
@@ -283,9 +317,10 @@ struct json *journal_list(struct journal *j, struct models *m, struct scheduler 
     if (*model && models_resolve_id(m, model, MODELS_EXACT, id, NULL) < 0)
         return list;
     pthread_mutex_lock(&j->lock);
-    for (const struct record *x = j->first; x; x = x->next) {
-        if (*id && strcmp(x->model_id, id) != 0)
-            continue;
+    struct reading reading = read_begin(j, 0, id);
+    pthread_mutex_unlock(&j->lock);
+    for (size_t i = 0; i < reading.n; i++) {
+        const struct record *x = reading.items[i];
         struct json *group = find_group(list, x->model_id);
         if (!group) {
             group = new_group(s, x->model_id, x->model_id);
@@ -293,7 +328,7 @@ struct json *journal_list(struct journal *j, struct models *m, struct scheduler 
         }
         add_record(group, x);
     }
-    pthread_mutex_unlock(&j->lock);
+    read_end(j, &reading);
     return list;
 }
 
@@ -307,15 +342,14 @@ static void wake(void *ctx)
     pthread_mutex_unlock(&j->lock);
 }
 
-/* The records behind `serial`, as events; with the lock held. Those that were dropped before the
- * follower came to them are lost to it. */
-static void write_events(struct journal *j, struct scheduler *s, const char *event,
-                         const char *model, uint64_t *serial, struct buf *out)
+/* Records as events, until there is much: the serial up to which all are told. */
+static uint64_t write_events(const struct reading *reading, struct scheduler *s, const char *event,
+                             const char *model, struct buf *out)
 {
-    for (const struct record *x = j->first; x; x = x->next) {
-        if (x->serial <= *serial || out->len > EVENT_MAX)
-            continue;
-        *serial = x->serial;
+    for (size_t i = 0; i < reading->n; i++) {
+        const struct record *x = reading->items[i];
+        if (out->len > EVENT_MAX)
+            return x->serial - 1;
         if (*model && strcmp(model, x->model) != 0)
             continue;
         CLEANUP_JSON struct json *list = js_array();
@@ -325,6 +359,7 @@ static void write_events(struct journal *j, struct scheduler *s, const char *eve
         CLEANUP_FREE char *text = js_text(list, JS_COMPACT);
         sse_write(out, event, str_from(text));
     }
+    return reading->last;
 }
 
 void journal_follow(struct journal *j, struct scheduler *s, struct http_request *r,
@@ -333,27 +368,32 @@ void journal_follow(struct journal *j, struct scheduler *s, struct http_request 
     http_respond_header(r, "Cache-Control", "no-cache");
     http_stream_begin(r, 200, "text/event-stream");
     http_request_on_cancel(r, wake, j);
+    CLEANUP_BUF struct buf out = BUF_INIT(4 * EVENT_MAX);
     const char *event = "existing_request";
     uint64_t serial = 0;
     bool told = false;
+    int result = 0;
     pthread_mutex_lock(&j->lock);
     if (!existing)
         serial = j->serial;
-    for (int result = 0; result == 0 && !http_request_canceled(r);) {
-        CLEANUP_BUF struct buf out = BUF_INIT(4 * EVENT_MAX);
-        if (told || existing)
-            write_events(j, s, event, model, &serial, &out);
-        if (!told) {
+    while (result == 0 && !http_request_canceled(r)) {
+        /* Records that are dropped before their turn are lost to a slow follower. */
+        if (told && j->serial == serial) {
+            pthread_cond_wait(&j->changed, &j->lock);
+            continue;
+        }
+        struct reading reading = read_begin(j, serial, "");
+        pthread_mutex_unlock(&j->lock);
+        buf_clear(&out);
+        serial = write_events(&reading, s, event, model, &out);
+        read_end(j, &reading);
+        if (!told && serial == reading.last) {
             sse_write(&out, "connected", STR("{\"status\": \"connected\"}"));
             told = true;
             event = "new_request";
         }
-        if (out.len == 0) {
-            pthread_cond_wait(&j->changed, &j->lock);
-            continue;
-        }
-        pthread_mutex_unlock(&j->lock);
-        result = http_stream_write(r, buf_str(&out));
+        if (out.len > 0)
+            result = http_stream_write(r, buf_str(&out));
         pthread_mutex_lock(&j->lock);
     }
     pthread_mutex_unlock(&j->lock);

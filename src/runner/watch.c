@@ -10,9 +10,19 @@
 #include "base/clock.h"
 #include "runner/journal.h"
 
-void watch_begin(struct watch *w, bool keeps_text)
+static enum metrics_api api_of(const char *path)
+{
+    if (strstr(path, "/api/"))
+        return API_OLLAMA;
+    if (strstr(path, "/messages"))
+        return API_ANTHROPIC;
+    return strstr(path, "/responses") ? API_RESPONSES : API_OPENAI;
+}
+
+void watch_begin(struct watch *w, const struct http_request *r, bool keeps_text)
 {
     *w = (struct watch){.start_ns = clock_mono_ns(),
+                        .api = api_of(http_request_path(r)),
                         .keeps_text = keeps_text,
                         .text = BUF_INIT(WATCH_TEXT_MAX),
                         .failure = ERROR_INIT};
@@ -61,7 +71,8 @@ void watch_failed(struct watch *w, int status, const struct error *err)
     w->failure = *err;
 }
 
-uint64_t watch_number(struct str text, const char *key)
+/* The number behind the last `"key":` in the text; 0 if there is none. */
+static uint64_t last_number(struct str text, const char *key)
 {
     char mark[64];
     snprintf(mark, sizeof(mark), "\"%s\":", key);
@@ -79,31 +90,21 @@ uint64_t watch_number(struct str text, const char *key)
     return n;
 }
 
-static enum metrics_api api_of(const char *path)
+static void count(const struct watch *w, struct daemon *d, const char *model, enum engine_mode mode)
 {
-    if (strstr(path, "/api/"))
-        return API_OLLAMA;
-    if (strstr(path, "/messages"))
-        return API_ANTHROPIC;
-    return strstr(path, "/responses") ? API_RESPONSES : API_OPENAI;
-}
-
-static void count(const struct watch *w, struct daemon *d, const struct http_request *r,
-                  const char *model, enum engine_mode mode)
-{
-    struct metrics_request q = {.api = api_of(http_request_path(r)),
+    struct metrics_request q = {.api = w->api,
                                 .mode = mode,
                                 .status = w->status,
                                 .seconds = (double)(clock_mono_ns() - w->start_ns) / 1e9,
                                 .first_token_s = -1,
                                 .token_s = -1};
     struct str tail = str_make(w->tail, w->tail_len);
-    q.prompt_tokens = watch_number(tail, "prompt_tokens");
-    q.completion_tokens = watch_number(tail, "completion_tokens");
+    q.prompt_tokens = last_number(tail, "prompt_tokens");
+    q.completion_tokens = last_number(tail, "completion_tokens");
     if (q.completion_tokens == 0) { /* the engine's own figures, in every last event */
-        q.completion_tokens = watch_number(tail, "predicted_n");
+        q.completion_tokens = last_number(tail, "predicted_n");
         q.prompt_tokens =
-            MAX(q.prompt_tokens, watch_number(tail, "prompt_n") + watch_number(tail, "cache_n"));
+            MAX(q.prompt_tokens, last_number(tail, "prompt_n") + last_number(tail, "cache_n"));
     }
     if (w->first_ns > 0) {
         q.first_token_s = (double)(w->first_ns - w->start_ns) / 1e9;
@@ -119,8 +120,7 @@ static void count(const struct watch *w, struct daemon *d, const struct http_req
 void watch_end(struct watch *w, struct daemon *d, struct http_request *r, const char *model,
                enum engine_mode mode, struct str body)
 {
-    count(w, d, r, model, mode);
-    if (w->keeps_text)
-        journal_add(d->journal, d->models, w, r, model, body);
+    count(w, d, model, mode);
+    journal_add(d->journal, d->models, w, r, model, body);
     buf_release(&w->text);
 }

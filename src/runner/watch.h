@@ -16,6 +16,7 @@ enum { WATCH_TAIL = 4096, WATCH_TEXT_MAX = 64 * 1024 };
 struct watch {
     int64_t start_ns, first_ns, last_ns; /* first_ns 0 = no text yet */
     int status;                          /* 0 = there was none */
+    enum metrics_api api;
     bool is_sse, keeps_text;
     uint64_t bytes;  /* of the answer */
     struct buf text; /* its beginning */
@@ -24,7 +25,7 @@ struct watch {
     struct error failure;
 };
 
-void watch_begin(struct watch *w, bool keeps_text);
+void watch_begin(struct watch *w, const struct http_request *r, bool keeps_text);
 void watch_status(struct watch *w, int status, const char *content_type);
 void watch_piece(struct watch *w, struct str piece);
 void watch_failed(struct watch *w, int status, const struct error *err);
@@ -32,8 +33,5 @@ void watch_failed(struct watch *w, int status, const struct error *err);
 /* Counts the request and writes it into the journal; releases w. */
 void watch_end(struct watch *w, struct daemon *d, struct http_request *r, const char *model,
                enum engine_mode mode, struct str body);
-
-/* The number behind the last `"key":` in the text; 0 if there is none. */
-uint64_t watch_number(struct str text, const char *key);
 
 #endif
