@@ -5,39 +5,26 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "cli/api.h"
 #include "cli/chat.h"
-
-enum { ERROR_BODY_MAX = 64 << 10 };
 
 /* What the clients of one level share; the lock keeps result, error and failed. */
 struct level {
-    const char *body;
-    int64_t deadline_ns, timeout_ms;
+    struct chat_request request;
+    int64_t deadline_ns;
     pthread_mutex_t lock;
     struct bench_result *result;
     struct error error;
     bool failed;
 };
 
-struct turn {
-    struct chat_reader reader;
-    int64_t started_ns, first_ns, pieces;
-    int status;
-    struct buf error_body;
-    struct error error;
-};
-
+/* ctx: how many pieces have come. */
 static void on_text(void *ctx, struct str text)
 {
     (void)text;
-    struct turn *t = ctx;
-    if (t->pieces++ == 0)
-        t->first_ns = clock_mono_ns() - t->started_ns;
+    ++*(int64_t *)ctx;
 }
 
 static void on_notice(void *ctx, struct str line)
@@ -46,78 +33,23 @@ static void on_notice(void *ctx, struct str line)
     (void)line;
 }
 
-static int on_headers(void *ctx, int status)
-{
-    struct turn *t = ctx;
-    t->status = status;
-    return 0;
-}
-
-static void on_header(void *ctx, struct str name, struct str value)
-{
-    struct turn *t = ctx;
-    if (str_eq_nocase(name, STR("content-type")))
-        chat_reader_content_type(&t->reader, value);
-}
-
-static int on_data(void *ctx, struct str piece)
-{
-    struct turn *t = ctx;
-    if (t->status != 200) {
-        buf_append(&t->error_body, str_sub(piece, 0, ERROR_BODY_MAX - t->error_body.len));
-        return 0;
-    }
-    return chat_reader_feed(&t->reader, piece, &t->error);
-}
-
-static int finish(struct turn *t, int r, struct error *err)
-{
-    if (r < 0)
-        return t->error.code != ERR_NONE ? error_copy(err, &t->error) : r;
-    if (t->status == 200)
-        return chat_reader_end(&t->reader, err);
-    struct str body = str_trim(buf_str(&t->error_body));
-    return error_set(err, api_status_code(t->status), "error response: status=%d body=%.*s",
-                     t->status, STR_ARG(body));
-}
-
 static int ask(const struct level *l, struct bench_sample *ret, struct error *err)
 {
-    struct turn t = {
-        .started_ns = clock_mono_ns(),
-        .error_body = BUF_INIT(ERROR_BODY_MAX),
-        .error = ERROR_INIT,
+    int64_t pieces = 0;
+    const struct chat_sink sink = {on_text, on_text, on_notice, &pieces};
+    CLEANUP_FREE char *content = NULL;
+    struct chat_stats s;
+    int r = chat_send(&l->request, &sink, &content, &s, err);
+    if (r < 0)
+        return r;
+    /* A server that tells no counts sends a token a piece, as good as always. */
+    bool told = s.has_usage && s.completion_tokens >= 0;
+    *ret = (struct bench_sample){
+        .tokens = told ? s.completion_tokens : pieces,
+        .first_ns = MAX(s.first_token_ns, INT64_C(0)),
+        .total_ns = s.total_ns,
     };
-    const struct chat_sink sink = {on_text, on_text, on_notice, &t};
-    chat_reader_init(&t.reader, &sink);
-    struct http_call http = HTTP_CALL_INIT;
-    http.on_headers = on_headers;
-    http.on_header = on_header;
-    http.on_data = on_data;
-    http.ctx = &t;
-    http.timeout_ms = l->timeout_ms;
-    struct api_call call = {
-        .path = "/engines/v1/chat/completions",
-        .body = str_from(l->body),
-        .accept = "text/event-stream",
-        .http = &http,
-    };
-    struct http_result res = {0};
-    int r = finish(&t, api_perform(&call, &res, err), err);
-    http_result_release(&res);
-    if (r == 0) {
-        const struct chat_stats *s = &t.reader.stats;
-        /* A server that tells no counts sends a token a piece, as good as always. */
-        bool told = s->has_usage && s->completion_tokens >= 0;
-        *ret = (struct bench_sample){
-            .tokens = told ? s->completion_tokens : t.pieces,
-            .first_ns = t.first_ns,
-            .total_ns = clock_mono_ns() - t.started_ns,
-        };
-    }
-    chat_reader_release(&t.reader);
-    buf_release(&t.error_body);
-    return r;
+    return 0;
 }
 
 static void add_sample(struct bench_result *r, const struct bench_sample *s)
@@ -151,30 +83,22 @@ static void *client(void *ctx)
     return NULL;
 }
 
-static char *request_body(const char *model, const char *prompt)
-{
-    CLEANUP_JSON struct json *body = js_object();
-    struct json *message = js_object(), *messages = js_array(), *options = js_object();
-    js_set_cstr(message, "role", "user");
-    js_set_cstr(message, "content", prompt);
-    js_push(messages, message);
-    js_set_bool(options, "include_usage", true);
-    js_set_cstr(body, "model", model);
-    js_set(body, "messages", messages);
-    js_set_bool(body, "stream", true);
-    js_set(body, "stream_options", options);
-    return js_text(body, JS_COMPACT);
-}
-
 int bench_level(const char *model, const char *prompt, int64_t duration_ns, int64_t timeout_ns,
                 struct bench_result *ret, struct error *err)
 {
-    CLEANUP_FREE char *body = request_body(model, prompt);
+    CLEANUP_JSON struct json *messages = js_array();
+    struct json *message = js_object();
+    js_set_cstr(message, "role", "user");
+    js_set_cstr(message, "content", prompt);
+    js_push(messages, message);
     int64_t started = clock_mono_ns();
     struct level l = {
-        .body = body,
+        .request = {.endpoint = &chat_runner,
+                    .model = model,
+                    .messages = messages,
+                    .want_usage = true,
+                    .timeout_ms = timeout_ns / 1000000},
         .deadline_ns = started + duration_ns,
-        .timeout_ms = timeout_ns / 1000000,
         .lock = PTHREAD_MUTEX_INITIALIZER,
         .result = ret,
         .error = ERROR_INIT,

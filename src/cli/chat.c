@@ -31,8 +31,8 @@ void chat_reader_init(struct chat_reader *r, const struct chat_sink *sink)
                   .total_tokens = -1,
                   .prompt_per_second = -1,
                   .predicted_per_second = -1,
-                  .first_token_ms = -1,
-                  .total_ms = -1},
+                  .first_token_ns = -1,
+                  .total_ns = -1},
         .error = ERROR_INIT,
     };
 }
@@ -223,7 +223,7 @@ struct turn {
     struct chat_reader reader;
     struct chat_sink timed; /* notes when the first text comes, then passes it on */
     const struct chat_sink *user;
-    int64_t started_ms, first_ms;
+    int64_t started_ns, first_ns;
     int status;
     struct buf error_body;
     struct error error;
@@ -231,8 +231,8 @@ struct turn {
 
 static void note_first(struct turn *t)
 {
-    if (t->first_ms < 0)
-        t->first_ms = clock_mono_ms() - t->started_ms;
+    if (t->first_ns < 0)
+        t->first_ns = clock_mono_ns() - t->started_ns;
 }
 
 static void on_content(void *ctx, struct str text)
@@ -318,8 +318,8 @@ int chat_send(const struct chat_request *request, const struct chat_sink *sink, 
 {
     struct turn t = {
         .user = sink,
-        .started_ms = clock_mono_ms(),
-        .first_ms = -1,
+        .started_ns = clock_mono_ns(),
+        .first_ns = -1,
         .error_body = BUF_INIT(ERROR_BODY_MAX),
         .error = ERROR_INIT,
     };
@@ -332,6 +332,7 @@ int chat_send(const struct chat_request *request, const struct chat_sink *sink, 
     http.on_header = on_header;
     http.on_data = on_data;
     http.ctx = &t;
+    http.timeout_ms = request->timeout_ms;
     struct api_call call = {
         .path = path,
         .daemon = request->endpoint->other,
@@ -348,8 +349,8 @@ int chat_send(const struct chat_request *request, const struct chat_sink *sink, 
         if (!*ret_content)
             alloc_failed();
         *ret_stats = t.reader.stats;
-        ret_stats->first_token_ms = t.first_ms;
-        ret_stats->total_ms = clock_mono_ms() - t.started_ms;
+        ret_stats->first_token_ns = t.first_ns;
+        ret_stats->total_ns = clock_mono_ns() - t.started_ns;
     }
     chat_reader_release(&t.reader);
     buf_release(&t.error_body);

@@ -33,7 +33,7 @@ struct chat_sink {
 struct chat_stats {
     int64_t prompt_tokens, completion_tokens, total_tokens;
     double prompt_per_second, predicted_per_second;
-    int64_t first_token_ms, total_ms;
+    int64_t first_token_ns, total_ns;
     bool has_usage;
 };
 
@@ -67,6 +67,7 @@ struct chat_request {
     const struct json *messages; /* an array */
     const struct json *params;   /* further members of the request; NULL = none */
     bool want_usage;             /* ask for the token counts */
+    int64_t timeout_ms;          /* for the whole answer; 0 = none */
 };
 
 /* *ret_content: the answer's text without the reasoning; the caller frees it. Ctrl-C within

@@ -112,14 +112,14 @@ void chat_view_usage(struct chat_view *v, const struct chat_stats *stats)
 
 void chat_print_stats(FILE *to, const struct chat_stats *s)
 {
-    fprintf(to, "Answer: %.2f s", (double)s->total_ms / 1000.0);
-    if (s->first_token_ms >= 0)
-        fprintf(to, ", first token after %lld ms", (long long)s->first_token_ms);
+    fprintf(to, "Answer: %.2f s", (double)s->total_ns / 1e9);
+    if (s->first_token_ns >= 0)
+        fprintf(to, ", first token after %lld ms", (long long)(s->first_token_ns / 1000000));
     double speed = s->predicted_per_second;
-    if (speed < 0 && s->completion_tokens > 1 && s->first_token_ms >= 0 &&
-        s->total_ms > s->first_token_ms)
+    if (speed < 0 && s->completion_tokens > 1 && s->first_token_ns >= 0 &&
+        s->total_ns > s->first_token_ns)
         speed =
-            (double)(s->completion_tokens - 1) * 1000.0 / (double)(s->total_ms - s->first_token_ms);
+            (double)(s->completion_tokens - 1) * 1e9 / (double)(s->total_ns - s->first_token_ns);
     if (s->completion_tokens >= 0)
         fprintf(to, ", %lld tokens", (long long)s->completion_tokens);
     if (speed >= 0)
