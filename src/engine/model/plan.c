@@ -45,6 +45,26 @@ void plan_matmul(struct builder *b, uint16_t dst, uint16_t a, const struct weigh
     plan_add(b, (struct op){.kind = OP_MATMUL, .dst = dst, .a = a, .w = w, .bias = bias});
 }
 
+void plan_attend(struct builder *b, uint16_t layer, uint16_t q, uint16_t dst)
+{
+    const struct descriptor *d = b->d;
+    const struct layer_desc *l = &d->layers[layer];
+    plan_add(b, (struct op){.kind = OP_ATTENTION,
+                            .dst = dst,
+                            .a = q,
+                            .bias = b->w->layers[layer].t[LT_ATTN_SINKS],
+                            .layer = (uint16_t)l->kv_layer,
+                            .attn = {.n_heads = l->n_heads,
+                                     .n_kv_heads = l->n_kv_heads,
+                                     .head_k = l->head_k,
+                                     .head_v = l->head_v,
+                                     .scale = d->attn_scale,
+                                     .softcap = d->attn_softcap,
+                                     .window = l->window,
+                                     .causal = d->causal,
+                                     .slopes = b->out->slopes}});
+}
+
 void plan_slice(struct builder *b, uint16_t dst, uint32_t dst_at, uint16_t a, uint32_t group,
                 uint32_t at, uint32_t n)
 {
@@ -148,20 +168,7 @@ void plan_attention(struct builder *b, uint16_t layer, uint16_t h, uint16_t dst)
                                 .a = q,
                                 .scale = d->temp_scale,
                                 .length = d->temp_length});
-    plan_add(b, (struct op){.kind = OP_ATTENTION,
-                            .dst = attn,
-                            .a = q,
-                            .bias = t[LT_ATTN_SINKS],
-                            .layer = (uint16_t)l->kv_layer,
-                            .attn = {.n_heads = l->n_heads,
-                                     .n_kv_heads = l->n_kv_heads,
-                                     .head_k = l->head_k,
-                                     .head_v = l->head_v,
-                                     .scale = d->attn_scale,
-                                     .softcap = d->attn_softcap,
-                                     .window = l->window,
-                                     .causal = d->causal,
-                                     .slopes = b->out->slopes}});
+    plan_attend(b, layer, q, attn);
     if (gate != q)
         plan_add(
             b, (struct op){.kind = OP_GLU, .dst = attn, .a = gate, .b = attn, .act = ACT_SIGMOID});

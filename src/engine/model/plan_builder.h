@@ -84,6 +84,9 @@ void plan_matmul(struct builder *b, uint16_t dst, uint16_t a, const struct weigh
 void plan_slice(struct builder *b, uint16_t dst, uint32_t dst_at, uint16_t a, uint32_t group,
                 uint32_t at, uint32_t n);
 
+/* The queries q with the keys and values of the layer. */
+void plan_attend(struct builder *b, uint16_t layer, uint16_t q, uint16_t dst);
+
 /* dst = Wo attention(h) */
 void plan_attention(struct builder *b, uint16_t layer, uint16_t h, uint16_t dst);
 /* dst = Wdown (act(Wgate h) * (Wup h)) */

@@ -109,18 +109,7 @@ void plan_mla(struct builder *b, uint16_t layer, uint16_t h, uint16_t dst)
     uint16_t q = build_queries(b, layer, h);
 
     build_keys_values(b, layer, h);
-    plan_add(b, (struct op){.kind = OP_ATTENTION,
-                            .dst = attn,
-                            .a = q,
-                            .layer = layer,
-                            .attn = {.n_heads = l->n_heads,
-                                     .n_kv_heads = l->n_kv_heads,
-                                     .head_k = l->head_k,
-                                     .head_v = l->head_v,
-                                     .scale = d->attn_scale,
-                                     .softcap = d->attn_softcap,
-                                     .window = l->window,
-                                     .causal = true}});
+    plan_attend(b, layer, q, attn);
     if (d->mla.latent) {
         values = plan_slot(b, SLOT_MLA_VALUES, l->n_heads * d->mla.head_v);
         add_heads(b, values, attn, t[LT_MLA_V_B], l->n_heads);
