@@ -86,7 +86,7 @@ static bool *grouped_out(const struct ref_model *m, const double *share, const d
     if (!out)
         abort();
     for (size_t g = 0; g < n_groups; g++)
-        value[g] = -INFINITY;
+        value[g] = -(double)INFINITY;
     for (size_t i = 0; i < n; i++)
         for (size_t k = i + 1; k < (i / size + 1) * size; k++)
             value[i / size] = fmax(value[i / size], share[i] + (favor ? favor[i] : 0) + share[k] +

@@ -119,7 +119,7 @@ static double score_scale(const struct mla *a)
 static void attend(const struct mla *a, const double *q, const double *k, const double *v,
                    size_t position, size_t head, double *out)
 {
-    double *p = zeros(position + 1), max = -INFINITY, sum = 0;
+    double *p = zeros(position + 1), max = -(double)INFINITY, sum = 0;
     for (size_t s = 0; s <= position; s++) {
         p[s] = dot(q, k + (s * a->heads + head) * a->head_k, a->head_k) * score_scale(a);
         max = fmax(max, p[s]);

@@ -57,7 +57,7 @@ IQ_FUNCTION(iq2_s)(const void *row, float *dst, size_t n)
     for (; n >= QK_K; n -= QK_K, b++) {
         float d = f16_to_f32(b->d);
         for (size_t g = 0; g < QK_K / 8; g++, dst += 8) {
-            uint32_t q = b->qs[g] | (b->qh[g / 4] >> 2 * (g % 4) & 3u) << 8;
+            uint32_t q = b->qs[g] | ((uint32_t)b->qh[g / 4] >> 2 * (g % 4) & 3) << 8;
             float ds = half_scale(d, b->scales[g / 4] >> (g & 2 ? 4 : 0) & 15, 0.25f);
             put_iq2(ds, kernels__iq2_s_grid[q], b->signs[g], dst);
         }
@@ -117,7 +117,7 @@ IQ_FUNCTION(iq1_m)(const void *row, float *dst, size_t n)
             d_bits |= (uint32_t)(b->scales[i] >> 12) << 4 * i;
         float d = f16_to_f32((uint16_t)d_bits);
         for (size_t g = 0; g < QK_K / 8; g++, dst += 8) {
-            uint32_t high = b->qh[g / 2] >> (g & 1 ? 4 : 0) & 15u;
+            uint32_t high = (uint32_t)b->qh[g / 2] >> (g & 1 ? 4 : 0) & 15;
             uint32_t q = b->qs[g] | (high & 7) << 8;
             uint32_t scale = (uint32_t)b->scales[g / 8] >> 3 * (g / 2 % 4) & 7;
             put_iq1(d * (float)(2 * scale + 1), kernels__iq1_grid[q],
